@@ -1,0 +1,370 @@
+r"""The derivation of ∂L/∂θ in the article's order: forward table, immediate partials, ∂L/∂y_t, ∂L/∂h_t, the paths,
+their sum, the collected factor σ'^k W_h^{k−1}, and the adjoint recursion that gives the same in O(T).
+
+Beyond `ELIDE_ABOVE` steps a derivation keeps the lines that a reader wants: the steps 1, 2 and T of a table, the
+latest and the earliest loss, and of each loss the lags 0, 1 and the longest. The sums still stand for every path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from rnn_symbolic.cells import Cell
+from rnn_symbolic.expressions import ONE, ZERO, Add, Derivative, Expression, Multiply, Quantity, add, multiply
+from rnn_symbolic.forms import (
+    Form,
+    PathProduct,
+    PathSum,
+    Rule,
+    Step,
+    Written,
+    collect,
+    recurrent_patterns,
+    total,
+)
+from rnn_symbolic.model import Model, unroll
+from rnn_symbolic.paths import Graph, Leg, Path, graph, iter_paths
+from rnn_symbolic.table import Edge, LocalRule, product_value
+
+if TYPE_CHECKING:
+    from rnn_symbolic.verification import Verification
+
+ELIDE_ABOVE = 6
+"""Sums and products over more steps than this are elided unless the whole is asked for."""
+MAX_ALTERNATIVES = 4
+"""When elided, how many paths of one loss step and one lag are shown."""
+
+
+class Part(Enum):
+    """The sections of a derivation, in order; each value is the section's stable code."""
+
+    FORWARD = "forward"
+    IMMEDIATE = "immediate"
+    OUTPUTS = "outputs"
+    STATES = "states"
+    PATHS = "paths"
+    SUM = "sum"
+    COLLECTED = "collected"
+    ADJOINT = "adjoint"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section: its steps, and for the sections of one goal that goal."""
+
+    part: Part
+    steps: tuple[Step, ...]
+    goal: Quantity | None = None
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """∂L/∂goal, derived: sections of steps, each with a rule; ``result`` is the sum over paths.
+
+    >>> derivation = derive_gradient(unroll("elman", steps=3), "W_x")
+    >>> len(derivation.paths), derivation.verify().passed
+    (6, True)
+    """
+
+    model: Model
+    goal: Quantity
+    sections: tuple[Section, ...]
+    whole: bool = False
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every line, section by section."""
+        return tuple(step for section in self.sections for step in section.steps)
+
+    def section(self, part: Part) -> Section:
+        """One section; empty when this derivation has no such part."""
+        return next((s for s in self.sections if s.part is part), Section(part, (), self.goal))
+
+    @property
+    def result(self) -> Form:
+        """The gradient as the sum over all paths: the line that the derivation is for."""
+        return self.section(Part.SUM).steps[-1].after
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All paths from L to the goal (raises InputError above the listing limit)."""
+        from rnn_symbolic.paths import list_paths
+
+        return list_paths(self.model, self.goal)
+
+    def verify(self, *, symbolic: bool = True, seed: int = 0) -> Verification:
+        """Check every line numerically, and for small T prove the sum equal to SymPy's ``diff`` by ``expand``."""
+        from rnn_symbolic.verification import verify
+
+        return verify(self, symbolic=symbolic, seed=seed)
+
+    def lambdify(self, **choices: str) -> Callable[..., Any]:
+        """A NumPy function of the symbols by name; see `lambdified.lambdify_gradient`."""
+        from rnn_symbolic.lambdified import lambdify_gradient
+
+        return lambdify_gradient(self, **choices)
+
+    def _repr_latex_(self) -> str:
+        from rnn_symbolic.render.formulas import derivation_latex
+
+        return f"$\\displaystyle {derivation_latex(self)}$"
+
+
+def derive_gradient(
+    model: Model | Cell | str, wrt: str | Quantity, *, whole: bool = False, common: tuple[Section, ...] | None = None
+) -> Derivation:
+    """Derive ∂L/∂wrt for a parameter, an initial state (h_0), an input (x_2) or any named quantity (h_3).
+
+    ``whole`` keeps every line whatever T is. ``common`` takes the sections that do not depend on ``wrt`` from
+    `common_sections`, so that several derivations share them.
+
+    >>> derive_gradient("elman", "W_y").result.count
+    3
+    """
+    if not isinstance(model, Model):
+        model = unroll(model)
+    goal = model.resolve(wrt) if isinstance(wrt, str) else wrt
+    g = graph(model, goal)
+    shown, count = _shown_paths(g, whole)
+    own = (
+        Section(Part.PATHS, tuple(_path_step(path) for path in shown), goal),
+        _sum_section(g, shown, count),
+        _collected_section(g, shown, count),
+        _adjoint_section(g),
+    )
+    before = common_sections(model, whole=whole) if common is None else common
+    return Derivation(model, goal, (*before, *(section for section in own if section.steps)), whole)
+
+
+def derive_gradients(model: Model, goals: Iterable[str | Quantity] = (), *, whole: bool = False) -> tuple[Derivation, ...]:
+    """The derivations of several gradients (of all parameters when none is named), sharing their common sections."""
+    goals = tuple(goals) or model.parameters
+    common = common_sections(model, whole=whole)
+    return tuple(derive_gradient(model, goal, whole=whole, common=common) for goal in goals)
+
+
+def common_sections(model: Model, *, whole: bool = False) -> tuple[Section, ...]:
+    """What every gradient of a model shares: the forward table, the immediate partials, ∂L/∂y_t and ∂L/∂h_t."""
+    outputs, states = _adjoint_sections(model, whole)
+    sections = (_forward_section(model, whole), _immediate_section(model), outputs, states)
+    return tuple(section for section in sections if section.steps)
+
+
+def shown_steps(steps: Sequence[int], whole: bool) -> tuple[int, ...]:
+    """The steps of a table that are kept: all up to `ELIDE_ABOVE`, otherwise the first two and the last.
+
+    >>> shown_steps(range(1, 101), whole=False)
+    (1, 2, 100)
+    """
+    if whole or len(steps) <= ELIDE_ABOVE:
+        return tuple(steps)
+    return (steps[0], steps[1], steps[-1])
+
+
+# --- sections that all gradients share -----------------------------------------------------------------------------
+
+
+def _forward_section(model: Model, whole: bool) -> Section:
+    steps = []
+    for t in shown_steps(range(1, model.steps + 1), whole):
+        for definition in model.definitions:
+            equation = model.equation_of(definition.target.at(t))
+            assert equation is not None
+            rule = Rule.STEP_LOSS if equation.target.name == "l" else Rule.CELL_EQUATION
+            steps.append(
+                Step(rule, Written(equation.target), Written(equation.expression), subject=equation.target)
+            )
+    rule = Rule.LAST_LOSS if model.losses == "last" else Rule.TOTAL_LOSS
+    last = Step(rule, Written(model.total.target), Written(model.total.expression), subject=model.total.target)
+    return Section(Part.FORWARD, (*steps, last))
+
+
+_RULE_OF_FACTOR = {
+    LocalRule.NUMBER: Rule.CONSTANT_MULTIPLE,
+    LocalRule.MATRIX: Rule.WEIGHT,
+    LocalRule.ARGUMENT: Rule.WEIGHTED,
+    LocalRule.COEFFICIENT: Rule.PRODUCT,
+    LocalRule.SLOPE: Rule.ACTIVATION,
+    LocalRule.LOSS_SLOPE: Rule.LOSS_SLOPE,
+    LocalRule.POWER: Rule.POWER,
+}
+
+
+def _rule_of_row(edge: Edge) -> Rule:
+    if len(edge.terms) > 1:
+        return Rule.SEVERAL_MENTIONS
+    rules = {factor.rule for factor in edge.terms[0]}
+    if len(rules) > 1:
+        rules.discard(LocalRule.NUMBER)
+    if not rules:
+        return Rule.ADDEND
+    return _RULE_OF_FACTOR[rules.pop()] if len(rules) == 1 else Rule.NESTED
+
+
+def _immediate_section(model: Model) -> Section:
+    rows = [
+        Step(
+            _rule_of_row(edge),
+            Written(Derivative(edge.head, edge.tail, immediate=True)),
+            Written(edge.value),
+            subject=edge.head,
+        )
+        for edge in model.table
+    ]
+    if model.collapse is not None:
+        y = model.definition["y"].target
+        o = model.definition["y"].expression.argument  # type: ignore[union-attr]
+        chain = Multiply((Derivative(Quantity("l", 0, "t"), y, True), Derivative(y, o, True)))
+        rows.append(Step(Rule.LOGISTIC_CROSS_ENTROPY, Written(chain), Written(model.collapse.result.value), subject=y))
+    return Section(Part.IMMEDIATE, tuple(rows))
+
+
+def _adjoint_sections(model: Model, whole: bool) -> tuple[Section, Section]:
+    """∂L/∂q_t for the output and the states, from the last step back: each in terms of its readers."""
+    g = graph(model, Quantity("l", model.steps))  # any goal: only the blocks between visible quantities are used
+    readers = _readers(g)
+    states = set(model.cell.states)
+    outputs: list[Step] = []
+    others: list[Step] = []
+    times = shown_steps(range(model.steps, 0, -1), whole)
+    for t in times:
+        for name in reversed(g.visible):
+            if name == "l":
+                continue
+            step = _reader_step(g, readers, Quantity(name, t))
+            if step is not None:
+                (others if name in states else outputs).append(step)
+    return Section(Part.OUTPUTS, tuple(outputs)), Section(Part.STATES, tuple(others))
+
+
+def _readers(g: Graph) -> dict[str, list[tuple[str, int, Any]]]:
+    """Who reads a visible quantity, and how much later: reader name, lag, block."""
+    readers: dict[str, list[tuple[str, int, Any]]] = {name: [] for name in g.visible}
+    for head in g.visible:
+        for block in g.inner[head]:
+            if block.lag is not None:
+                readers[block.tail].append((head, block.lag, block))
+    return readers
+
+
+def _reader_step(g: Graph, readers: dict[str, list[tuple[str, int, Any]]], q: Quantity) -> Step | None:
+    model, t = g.model, q.step
+    assert t is not None
+    terms: list[Expression] = []
+    named: list[Expression] = []
+    for head, lag, block in sorted(readers[q.name], key=lambda r: r[1]):
+        at = t + lag
+        if at > model.steps or (head, at) not in g.reached:
+            continue
+        leg = g.leg(block, at)
+        terms.append(credit(g, leg))
+        named.append(_credit_by_partials(leg))
+    if not terms:
+        return None
+    rule = Rule.ONLY_READER if len(terms) == 1 else Rule.SUM_OVER_READERS
+    after = Written(add(*terms))
+    middle = Written(add(*named))
+    substeps: tuple[Step, ...] = ()
+    if middle != after:
+        substeps = (
+            Step(rule, total(q), middle, subject=q),
+            Step(Rule.ALONG_PATH, middle, after, subject=q),
+        )
+    return Step(rule, total(q), after, substeps, subject=q)
+
+
+def credit(g: Graph, leg: Leg) -> Expression:
+    """∂L/∂head · (block head ← tail): what the tail receives through one reader; ∂L/∂ℓ_t = 1 is not written."""
+    return multiply(_named_total(leg.head), product_value(leg.factors))
+
+
+def _named_total(q: Quantity) -> Expression:
+    return ONE if q.name in ("l", "L") else Derivative(Quantity("L"), q)
+
+
+def _credit_by_partials(leg: Leg) -> Expression:
+    partials = partials_along(leg)
+    return multiply(_named_total(leg.head), *(partials or (product_value(leg.factors),)))
+
+
+def partials_along(leg: Leg) -> tuple[Expression, ...] | None:
+    """∂⁺head/∂m_1, ∂⁺m_1/∂m_2, …, ∂⁺m_n/∂tail where the leg is a single route; None for a sum of routes."""
+    if leg.through is None:
+        return None
+    nodes = (leg.head, *leg.through, leg.tail)
+    return tuple(Derivative(of, wrt, immediate=True) for of, wrt in zip(nodes, nodes[1:], strict=False))
+
+
+# --- sections of one gradient --------------------------------------------------------------------------------------
+
+
+def _shown_paths(g: Graph, whole: bool) -> tuple[tuple[Path, ...], int]:
+    """The paths a reader sees, and how many there are."""
+    count = g.count()
+    if whole or g.model.steps <= ELIDE_ABOVE:
+        return tuple(iter_paths(g.model, g.goal)), count
+    kept: list[Path] = []
+    losses = g.model.loss_steps
+    for t in dict.fromkeys((losses[0], losses[-1])):
+        entries = g.entries_from(t)
+        for s in dict.fromkeys(entries if len(entries) <= 3 else (*entries[:2], entries[-1])):
+            for _, path in zip(range(MAX_ALTERNATIVES), g.paths(t, s), strict=False):
+                kept.append(path)
+    return tuple(kept), count
+
+
+def _path_step(path: Path) -> Step:
+    """The chain of immediate partials along the path equals the product of the table's entries."""
+    partials: list[Expression] = []
+    for leg in path.legs[1:]:
+        along = partials_along(leg)
+        if along is None:
+            partials = []
+            break
+        partials.extend(along)
+    before = Written(multiply(*partials)) if partials else PathProduct(path)
+    return Step(Rule.ALONG_PATH, before, PathProduct(path), subject=path)
+
+
+def _sum_section(g: Graph, shown: tuple[Path, ...], count: int) -> Section:
+    if not count:
+        step = Step(Rule.NO_PATH, total(g.goal), Written(ZERO), subject=g.goal)
+        return Section(Part.SUM, (step,), g.goal)
+    paths = PathSum(g.goal, tuple(map(PathProduct, shown)), count, elided=len(shown) < count)
+    return Section(Part.SUM, (Step(Rule.SUM_OVER_PATHS, total(g.goal), paths, subject=g.goal),), g.goal)
+
+
+def _collected_section(g: Graph, shown: tuple[Path, ...], count: int) -> Section:
+    patterns = recurrent_patterns(g)
+    terms = tuple(collect(path, patterns) for path in shown)
+    if not any(term.groups for term in terms):
+        return Section(Part.COLLECTED, (), g.goal)  # no factor repeats along time: W_y, b_y
+    elided = len(shown) < count
+    before = PathSum(g.goal, tuple(map(PathProduct, shown)), count, elided)
+    after = PathSum(g.goal, terms, count, elided)
+    substeps = tuple(
+        Step(Rule.COLLECT, PathProduct(path), term, subject=path) for path, term in zip(shown, terms, strict=True)
+    )
+    return Section(Part.COLLECTED, (Step(Rule.COLLECT, before, after, substeps, subject=g.goal),), g.goal)
+
+
+def _adjoint_section(g: Graph) -> Section:
+    """∂L/∂θ = Σ_s ∂L/∂(head of the entry at s) · (block head ← θ), with ∂L/∂h_s from the recursion."""
+    terms: list[Expression] = []
+    if g.goal.name == "l":
+        return Section(Part.ADJOINT, (), g.goal)
+    entries = range(1, g.model.steps + 1) if g.entry_steps is None else g.entry_steps
+    for s in entries:
+        for name in g.visible:
+            for block, arrives in g.exits(name, s):
+                if arrives and (name, s) in g.reached:
+                    terms.append(credit(g, g.leg(block, s)))
+    if not terms:
+        return Section(Part.ADJOINT, (), g.goal)
+    after = Written(terms[0] if len(terms) == 1 else Add(tuple(terms)))
+    step = Step(Rule.GROUP_BY_ENTRY, total(g.goal), after, subject=g.goal)
+    return Section(Part.ADJOINT, (step,), g.goal)
+

@@ -1,0 +1,258 @@
+r"""What one line of a derivation shows, why it holds, and what it is worth.
+
+SymPy turns x·x·x into x³ and sorts factors, so a line is not a SymPy expression: it is a *form* that keeps its
+presentation, with ``value(model)`` for SymPy and ``number(valuation)`` for floats. A `Step` says that two forms
+are equal because of a `Rule`; the words for a rule live in `render.prose`, one table per language.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from rnn_symbolic.expressions import (
+    ONE,
+    Add,
+    Call,
+    Derivative,
+    Expression,
+    Power,
+    Quantity,
+    at_step,
+    multiply,
+    quantities,
+    transform,
+)
+from rnn_symbolic.model import Model
+from rnn_symbolic.paths import Graph, Path, graph, iter_paths
+from rnn_symbolic.valuation import Valuation
+
+if TYPE_CHECKING:
+    import sympy as sp
+
+
+class Rule(Enum):
+    """Why a line of a derivation holds; each value is the rule's stable code."""
+
+    CELL_EQUATION = "cell-equation"  # q_t is defined by the cell's equation at step t
+    STEP_LOSS = "step-loss"  # ℓ_t is the loss of step t
+    TOTAL_LOSS = "total-loss"  # L = Σ ℓ_t
+    LAST_LOSS = "last-loss"  # L = ℓ_T, the article's view
+    ADDEND = "addend"  # ∂⁺(u + v)/∂u = 1
+    CONSTANT_MULTIPLE = "constant-multiple"  # ∂⁺(c u)/∂u = c
+    WEIGHT = "weight"  # ∂⁺(W v)/∂v = W
+    WEIGHTED = "weighted"  # ∂⁺(W v)/∂W = v
+    PRODUCT = "product"  # ∂⁺(u v)/∂u = v
+    ACTIVATION = "activation"  # ∂⁺φ(a)/∂a = φ'(a)
+    LOSS_SLOPE = "loss-slope"  # ∂⁺ℓ_t(y_t)/∂y_t = ℓ_t'(y_t)
+    POWER = "power"  # ∂⁺u^n/∂u = n u^(n−1)
+    NESTED = "nested"  # ∂⁺φ(ψ(u))/∂u = φ'(ψ(u)) ψ'(u), inside one equation
+    SEVERAL_MENTIONS = "several-mentions"  # u is mentioned more than once: one product for each mention
+    LOGISTIC_CROSS_ENTROPY = "logistic-cross-entropy"  # (−d/y + (1−d)/(1−y)) y(1−y) = y − d
+    ONLY_READER = "only-reader"  # q reaches L through one quantity only
+    SUM_OVER_READERS = "sum-over-readers"  # ∂L/∂q = Σ over the readers r of q: ∂L/∂r · (block r ← q)
+    ALONG_PATH = "along-path"  # the table's entries along one path, multiplied in order
+    SUM_OVER_PATHS = "sum-over-paths"  # ∂L/∂θ = Σ over all paths from L to θ
+    NO_PATH = "no-path"  # no path leads from L to θ: the empty sum is 0
+    COLLECT = "collect"  # scalars commute: factors that repeat along time are collected
+    GROUP_BY_ENTRY = "group-by-entry"  # the paths that enter at step s share ∂L/∂(head of the entry)
+
+
+# --- forms --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An expression as it stands, named derivatives included."""
+
+    expression: Expression
+
+    def value(self, model: Model) -> sp.Expr:
+        """The SymPy expression; named derivatives are worked out by SymPy's own ``diff``."""
+        from rnn_symbolic.symbols import value
+
+        return value(model, self.expression)
+
+    def number(self, valuation: Valuation) -> float:
+        """The value at a point; named derivatives are worked out by complex steps."""
+        return valuation.of(self.expression)
+
+
+@dataclass(frozen=True, slots=True)
+class PathProduct:
+    """The ordered product of the table's entries along one path."""
+
+    path: Path
+
+    def value(self, model: Model) -> sp.Expr:
+        """The product in the named quantities."""
+        return self.path.product
+
+    def number(self, valuation: Valuation) -> float:
+        """The value at a point."""
+        return valuation.path(self.path).value
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Factors that repeat along time, collected: Π_j pattern_j, or pattern^k when the factor has no step."""
+
+    pattern: Expression  # at the running index j
+    steps: tuple[int, ...]  # the steps at which the factor occurs, ascending
+
+    @property
+    def varies(self) -> bool:
+        """Whether the factor differs from step to step."""
+        return any(q.index for q in quantities(self.pattern))
+
+    @property
+    def is_slope(self) -> bool:
+        """Whether the factor is a φ'(·), so that the shorthand φ'^k makes sense."""
+        return isinstance(self.pattern, Call) and self.pattern.order == 1
+
+    @property
+    def expression(self) -> Expression:
+        """The product written out."""
+        if self.varies:
+            return multiply(*(at_step(self.pattern, j) for j in self.steps))
+        return Power(self.pattern, Fraction(len(self.steps))) if self.steps else ONE
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """One path with its recurrent factors collected: before · Π σ'(a_j) W_h^{k−1} · after.
+
+    The shorthand σ'^k W_h^{k−1} writes k different values σ'(a_j) as one; the exact product is what is shown and
+    what has the value, the shorthand stands beside it.
+    """
+
+    path: Path
+    before: tuple[Expression, ...]
+    groups: tuple[Group, ...]
+    after: tuple[Expression, ...]
+
+    @property
+    def expression(self) -> Expression:
+        """The exact product."""
+        return multiply(*self.before, *(group.expression for group in self.groups), *self.after)
+
+    def value(self, model: Model) -> sp.Expr:
+        """The exact product in the named quantities."""
+        from rnn_symbolic.symbols import read
+
+        return read(self.expression)
+
+    def number(self, valuation: Valuation) -> float:
+        """The value of the exact product at a point."""
+        return valuation.of(self.expression)
+
+
+@dataclass(frozen=True, slots=True)
+class PathSum:
+    """Σ over all paths to the goal, as products or collected; ``shown`` holds the terms a reader sees.
+
+    When ``elided``, the sum still stands for every path, ``count`` of them.
+    """
+
+    goal: Quantity
+    shown: tuple[PathProduct | Collected, ...]
+    count: int
+    elided: bool = False
+
+    def value(self, model: Model) -> sp.Expr:
+        """The sum over every path, in the named quantities."""
+        import sympy as sp
+
+        if self.elided:
+            return sp.Add(*(path.product for path in iter_paths(model, self.goal)))
+        return sp.Add(*(term.value(model) for term in self.shown))
+
+    def number(self, valuation: Valuation) -> float:
+        """The sum over every path at a point."""
+        if self.elided:
+            return valuation.path_total(graph(valuation.model, self.goal)).value
+        return sum((term.number(valuation) for term in self.shown), 0.0)
+
+
+Form = Written | PathProduct | Collected | PathSum
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line: ``before`` equals ``after``, because of ``rule``; smaller moves are ``substeps``.
+
+    ``subject`` is the equation or the path the line speaks of: what the reason is about.
+    """
+
+    rule: Rule
+    before: Form
+    after: Form
+    substeps: tuple[Step, ...] = ()
+    subject: Quantity | Path | None = None
+
+    def _repr_latex_(self) -> str:
+        from rnn_symbolic.render.formulas import step_latex
+
+        return f"$\\displaystyle {step_latex(self)}$"
+
+
+# --- collecting ---------------------------------------------------------------------------------------------------
+
+
+def recurrent_patterns(g: Graph) -> tuple[Expression, ...]:
+    """The factors of the blocks that lead from a state back to an earlier state, at the generic step.
+
+    For elman: σ'(a_t) and W_h.
+    """
+    states = set(g.model.cell.states)
+    found: dict[Expression, None] = {}
+    for head in g.visible:
+        if head in states:
+            for block in g.inner[head]:
+                if block.lag and block.tail in states:
+                    found.update((factor.value, None) for factor in block.factors)
+    return tuple(found)
+
+
+def collect(path: Path, patterns: tuple[Expression, ...]) -> Collected:
+    """The path with its recurrent factors collected, steps ascending; scalars commute, so nothing is lost."""
+    before: list[Expression] = []
+    after: list[Expression] = []
+    steps: dict[Expression, list[int]] = {pattern: [] for pattern in patterns}
+    for leg in path.legs:
+        t = leg.head.step
+        for factor in leg.factors:
+            match = next((p for p in patterns if t is not None and at_step(p, t) == factor.value), None)
+            if match is not None and t is not None:
+                steps[match].append(t)
+            else:
+                (after if any(steps.values()) else before).append(factor.value)
+    if not any(steps.values()):
+        return Collected(path, tuple(before), (), tuple(after))
+    groups = tuple(Group(_with_index(pattern), tuple(sorted(found))) for pattern, found in steps.items())
+    groups = tuple(g for g in groups if g.steps or not g.varies)
+    return Collected(path, tuple(before), groups, tuple(after))
+
+
+def _with_index(pattern: Expression) -> Expression:
+    def visit(node: Expression) -> Expression:
+        return Quantity(node.name, node.step, "j") if isinstance(node, Quantity) and node.index else node
+
+    return transform(pattern, visit)
+
+
+def total(wrt: Quantity) -> Written:
+    """∂L/∂wrt, named."""
+    return Written(Derivative(Quantity("L"), wrt))
+
+
+def terms_of(form: Form) -> int:
+    """How many terms a line adds up."""
+    match form:
+        case Written(Add(terms)):
+            return len(terms)
+        case PathSum(count=count):
+            return count
+    return 1

@@ -1,0 +1,323 @@
+r"""A cell, unrolled: the equations of steps 1 … T in order of computation, one name per quantity and step.
+
+    a_t = W_h h_{t−1} + W_x x_t + b_h,  h_t = σ(a_t),  o_t = W_y h_t + b_y,  y_t = σ(o_t),  ℓ_t = ℓ_t(y_t),  L = Σ_t ℓ_t
+
+Nothing is ever substituted into anything else; `Model.inline` does it on request, for small T.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from rnn_symbolic.cells import Cell, load_cell
+from rnn_symbolic.equations import Equation
+from rnn_symbolic.errors import InputError, NotDerivable, suggest
+from rnn_symbolic.expressions import (
+    MINUS_ONE,
+    Call,
+    Expression,
+    Multiply,
+    Number,
+    Power,
+    Quantity,
+    StepLoss,
+    add,
+    at_step,
+    multiply,
+    transform,
+    walk,
+)
+from rnn_symbolic.functions import FUNCTIONS, LOSS_ONLY, MATRIX_ONLY
+from rnn_symbolic.table import Collapse, Edge, binary_cross_entropy, find_collapse, local_derivatives
+
+if TYPE_CHECKING:
+    import sympy as sp
+
+FORMS = ("scalar",)
+LOSSES = ("all", "last")
+LOSS_KINDS = ("abstract", "squared", "cross-entropy")
+ACTIVATIONS = tuple(FUNCTIONS)
+MAX_STEPS = 10_000
+"""The greatest T that `unroll` accepts unless it is told otherwise."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A cell with its activations and its loss, for T = ``steps`` steps.
+
+    ``definitions`` are the equations at a generic step t, the loss last; ``table`` holds their local derivatives.
+    """
+
+    cell: Cell
+    steps: int
+    losses: str
+    loss: str
+    activation: str
+    output_activation: str
+    form: str
+    definitions: tuple[Equation, ...]
+    table: tuple[Edge, ...]
+    collapse: Collapse | None
+    remarks: tuple[str, ...] = ()
+    graphs: dict[Any, object] = field(default_factory=dict, compare=False, repr=False)  # memo of `paths.graph`
+
+    # -- names ------------------------------------------------------------------------------------------------
+
+    @property
+    def parameters(self) -> tuple[Quantity, ...]:
+        """The shared parameters, in the order in which the cell mentions them."""
+        return tuple(Quantity(name) for name in self.cell.parameters)
+
+    @property
+    def initial_states(self) -> tuple[Quantity, ...]:
+        """h_0, and for a state of lag 2 also h_{−1}, …"""
+        return tuple(
+            Quantity(name, -k) for name, lag in zip(self.cell.states, self.cell.lags, strict=True) for k in range(lag)
+        )
+
+    @property
+    def loss_steps(self) -> tuple[int, ...]:
+        """The steps whose loss is part of L, the latest first, as the article goes."""
+        return (self.steps,) if self.losses == "last" else tuple(range(self.steps, 0, -1))
+
+    @cached_property
+    def named(self) -> frozenset[str]:
+        """The names that an equation defines, the loss of a step included."""
+        return frozenset(equation.target.name for equation in self.definitions)
+
+    @cached_property
+    def is_abstract(self) -> bool:
+        """Whether σ or ℓ stands for any function, so that numbers need a choice first."""
+        return any(
+            isinstance(node, StepLoss) or (isinstance(node, Call) and node.function == "sigma")
+            for equation in self.definitions
+            for node in walk(equation.expression)
+        )
+
+    def concrete(self, activation: str = "logistic", loss: str = "squared") -> Model:
+        """This model with the stated choices for what is abstract in it; itself when nothing is."""
+        if not self.is_abstract:
+            return self
+        chosen = unroll(
+            self.cell,
+            steps=self.steps,
+            losses=self.losses,
+            loss=loss if self.loss == "abstract" else self.loss,
+            activation=activation if self.activation == "sigma" else self.activation,
+            output_activation=activation if self.output_activation == "sigma" else self.output_activation,
+            form=self.form,
+            max_steps=max(self.steps, MAX_STEPS),
+        )
+        return chosen
+
+    def resolve(self, name: str) -> Quantity:
+        """The quantity that ``name`` means: a parameter, h_0, x_2, or any named quantity such as h_3.
+
+        Raises InputError that lists what there is, with the nearest name.
+        """
+        if name in self.cell.parameters:
+            return Quantity(name)
+        base, _, step_text = name.rpartition("_")
+        digits = step_text.removeprefix("-")
+        step = int(step_text) if digits.isdigit() and digits.isascii() and len(digits) < 9 else None
+        if step is not None and Quantity(base, step) in self.initial_states:
+            return Quantity(base, step)
+        if step is not None and base == "d":
+            raise InputError(f"{name!r} is a target: targets are data, L is not differentiated by them")
+        if step is not None and (base in self.named or (base == "x" and self.cell.uses_input)):
+            if 1 <= step <= self.steps:
+                return Quantity(base, step)
+            raise InputError(f"{name!r} is outside the steps 1 … {self.steps}; use --steps to unroll further")
+        raise InputError(self._unknown(name))
+
+    def _unknown(self, name: str) -> str:
+        known = [*self.cell.parameters, *map(str, self.initial_states)]
+        stepped = [f"{base}_1" for base in (*sorted(self.named - {"l"}), *(("x",) if self.cell.uses_input else ()))]
+        hint = suggest(name, known + stepped)
+        if name in self.named or name == "x":
+            hint = f" Did you mean {name}_1 … {name}_{self.steps}?"
+        inputs = f", the inputs x_1 … x_{self.steps}" if self.cell.uses_input else ""
+        return (
+            f"{name!r} is not a quantity of {self.cell.name}: its parameters are {', '.join(self.cell.parameters)}; "
+            f"also {', '.join(map(str, self.initial_states)) or 'no initial state'}{inputs} "
+            f"and named quantities such as y_{self.steps}.{hint}"
+        )
+
+    # -- equations --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def equations(self) -> tuple[Equation, ...]:
+        """The equations of all steps in order of computation, then L."""
+        unrolled = [
+            Equation(equation.target.at(t), at_step(equation.expression, t))
+            for t in range(1, self.steps + 1)
+            for equation in self.definitions
+        ]
+        return (*unrolled, self.total)
+
+    @property
+    def total(self) -> Equation:
+        """L = ℓ_1 + … + ℓ_T, or L = ℓ_T."""
+        return Equation(Quantity("L"), add(*(Quantity("l", t) for t in sorted(self.loss_steps))))
+
+    @cached_property
+    def definition(self) -> dict[str, Equation]:
+        """The generic equation of each name."""
+        return {equation.target.name: equation for equation in self.definitions}
+
+    def equation_of(self, quantity: Quantity) -> Equation | None:
+        """The equation that defines a quantity of the unrolled model; None for a leaf."""
+        if quantity.name == "L":
+            return self.total
+        generic = self.definition.get(quantity.name)
+        if generic is None or quantity.step is None or quantity.step < 1:
+            return None
+        return Equation(quantity, at_step(generic.expression, quantity.step))
+
+    def inline(self, expression: sp.Expr, keep: tuple[Quantity, ...] = ()) -> sp.Expr:
+        """A SymPy expression with every named quantity replaced by its definition, backwards to the leaves.
+
+        Quantities in ``keep`` stay symbols. The result grows fast: meant for small T.
+        """
+        from rnn_symbolic.symbols import inline
+
+        return inline(self, expression, keep)
+
+    def _repr_latex_(self) -> str:
+        from rnn_symbolic.printing import latex
+
+        lines = [rf"{latex(e.target)} &= {latex(e.expression)}" for e in self.definitions]
+        steps = f"t = 1, \\dots, {self.steps}" if self.steps > 1 else "t = 1"
+        lines[0] += rf" && {steps}"
+        lines.append(rf"L &= {latex(self.total.expression) if self.steps <= 6 else _total_sum(self)}")
+        return "$\\displaystyle \\begin{aligned}" + r" \\ ".join(lines) + "\\end{aligned}$"
+
+
+def _total_sum(model: Model) -> str:
+    return rf"\ell_{{{model.steps}}}" if model.losses == "last" else rf"\sum_{{t=1}}^{{{model.steps}}} \ell_{{t}}"
+
+
+def unroll(
+    cell: str | Cell = "elman",
+    *,
+    steps: int = 3,
+    losses: str = "all",
+    loss: str = "abstract",
+    activation: str = "sigma",
+    output_activation: str | None = None,
+    form: str = "scalar",
+    max_steps: int = MAX_STEPS,
+) -> Model:
+    r"""The model of a cell for T = ``steps``: a_t, h_t, o_t, y_t, ℓ_t for t = 1 … T, and L.
+
+    ``cell`` is a built-in's name, a file, cell text, or a `Cell`. ``losses="last"`` makes L = ℓ_T. ``loss`` is
+    "abstract" (ℓ_t(y_t)), "squared" (½(y_t − d_t)²) or "cross-entropy" (binary, −d log y − (1−d) log(1−y), for a
+    logistic or abstract output; −d log y otherwise); a ``loss =`` line of the cell wins. ``sigma`` in the cell is
+    replaced by ``activation``, in the equation of y by ``output_activation`` (the same unless given).
+
+    >>> [str(e.target) for e in unroll("elman", steps=1).equations]
+    ['a_1', 'h_1', 'o_1', 'y_1', 'l_1', 'L']
+
+    Raises InputError for an unknown choice or T outside 1 … ``max_steps``.
+    """
+    cell = load_cell(cell)
+    output_activation = activation if output_activation is None else output_activation
+    for what, value, known in (
+        ("losses", losses, LOSSES),
+        ("loss", loss, LOSS_KINDS),
+        ("activation", activation, ACTIVATIONS),
+        ("output activation", output_activation, ACTIVATIONS),
+        ("form", form, FORMS),
+    ):
+        if value not in known:
+            raise InputError(f"{value!r} is not a {what}: choose one of {', '.join(known)}.{suggest(value, known)}")
+    if isinstance(steps, bool) or not isinstance(steps, int):
+        raise InputError(f"the number of steps T is {steps!r}; it must be a whole number")
+    if not 1 <= steps <= max_steps:
+        raise InputError(f"T = {steps} steps: T must lie between 1 and {max_steps} (--max-steps raises the limit)")
+
+    definitions = [
+        Equation(e.target, _with_activation(e.expression, output_activation if e.target.name == "y" else activation))
+        for e in cell.equations
+    ]
+    output = next(e for e in definitions if e.target.name == "y")
+    asked_loss = loss
+    if cell.loss is not None:
+        loss, step_loss = "cell", _with_activation(cell.loss, activation)
+    else:
+        step_loss = _step_loss(loss, output)
+    definitions.append(Equation(Quantity("l", 0, "t"), step_loss))
+    definitions = [_scalar_reading(equation) for equation in definitions]
+    return Model(
+        cell=cell,
+        steps=steps,
+        losses=losses,
+        loss=loss,
+        activation=activation,
+        output_activation=output_activation,
+        form=form,
+        definitions=tuple(definitions),
+        table=tuple(edge for equation in definitions for edge in local_derivatives(equation)),
+        collapse=find_collapse(tuple(definitions)),
+        remarks=_remarks(cell, loss, asked_loss, activation, output_activation),
+    )
+
+
+def _with_activation(expression: Expression, activation: str) -> Expression:
+    """σ replaced by the chosen activation; the identity disappears."""
+
+    def visit(node: Expression) -> Expression:
+        if isinstance(node, Call) and node.function == "sigma":
+            return node.argument if activation == "identity" else Call(activation, node.argument, node.order)
+        return node
+
+    return expression if activation == "sigma" else transform(expression, visit)
+
+
+def _scalar_reading(equation: Equation) -> Equation:
+    """The equation at size 1: ``sum`` is the identity; what mixes components is refused."""
+
+    def visit(node: Expression) -> Expression:
+        if isinstance(node, Call) and node.function in MATRIX_ONLY:
+            raise NotDerivable(
+                f"{node.function} in the equation of {equation.target.name} mixes the components of a vector: it has "
+                f"no scalar reading. Use logistic for one output"
+            )
+        return node.argument if isinstance(node, Call) and node.function in LOSS_ONLY else node
+
+    return Equation(equation.target, transform(equation.expression, visit))
+
+
+def _remarks(cell: Cell, loss: str, asked_loss: str, activation: str, output_activation: str) -> tuple[str, ...]:
+    """Options that do not touch this cell: the caller is told, and the model goes on without them."""
+    remarks = []
+
+    def mentions_sigma(of_output: bool) -> bool:
+        return any(
+            isinstance(node, Call) and node.function == "sigma"
+            for equation in cell.equations
+            if (equation.target.name == "y") == of_output
+            for node in walk(equation.expression)
+        )
+
+    if activation != "sigma" and not mentions_sigma(False) and not (mentions_sigma(True)):
+        remarks.append(f"the activation {activation} changes nothing: {cell.name} does not mention sigma")
+    if output_activation not in ("sigma", activation) and not mentions_sigma(True):
+        remarks.append(f"the output activation {output_activation} changes nothing: y of {cell.name} has no sigma")
+    if loss == "cell" and asked_loss != "abstract":
+        remarks.append(f"the loss {asked_loss} is not used: {cell.name} has a loss line of its own, which wins")
+    return tuple(remarks)
+
+
+def _step_loss(kind: str, output: Equation) -> Expression:
+    y, d = output.target, Quantity("d", 0, "t")
+    if kind == "abstract":
+        return StepLoss(Quantity("l", 0, "t"), y)
+    if kind == "squared":
+        return Multiply((Number(Fraction(1, 2)), Power(add(y, multiply(MINUS_ONE, d)), Fraction(2))))
+    if isinstance(output.expression, Call) and output.expression.function in ("logistic", "sigma"):
+        return binary_cross_entropy(y, d)
+    return multiply(MINUS_ONE, d, Call("log", y))

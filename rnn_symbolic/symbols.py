@@ -1,0 +1,343 @@
+r"""The SymPy reading: our records as SymPy expressions, and σ, σ', ℓ_t, ℓ_t' as SymPy nodes of their own.
+
+A plain ``Function('sigma')`` differentiates to ``Subs(Derivative(sigma(_xi_1), _xi_1), …)``. These nodes know
+their derivative as a node and print themselves, so that ``sympy.latex`` is right in anybody's notebook. Only names
+that the reader of cells has accepted, and numbers, ever reach SymPy; no string is parsed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import sympy as sp
+from sympy.core.function import ArgumentIndexError
+
+from rnn_symbolic.expressions import (
+    Add,
+    Apply,
+    Call,
+    Derivative,
+    Expression,
+    Multiply,
+    Number,
+    Power,
+    Quantity,
+    StepLoss,
+)
+from rnn_symbolic.printing import latex_function
+
+if TYPE_CHECKING:
+    from rnn_symbolic.model import Model
+
+
+class Activation(sp.Function):  # type: ignore[misc]
+    """φ(z) or one of its derivatives, kept as a node; ``expand(func=True)`` writes its definition out."""
+
+    nargs = (1,)
+    letter = ""
+    order = 0
+
+    @classmethod
+    def slope(cls, z: sp.Expr) -> sp.Expr:
+        """dφ(z)/dz."""
+        raise ArgumentIndexError(cls, 1)
+
+    @classmethod
+    def definition(cls, z: sp.Expr) -> sp.Expr | None:
+        """φ(z) in SymPy's own functions; None where φ is abstract."""
+        return None
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        if argindex != 1:
+            raise ArgumentIndexError(self, argindex)
+        return self.slope(self.args[0])
+
+    def _eval_expand_func(self, **hints: Any) -> sp.Expr:
+        written = self.definition(self.args[0])
+        return self if written is None else written
+
+    def _eval_evalf(self, prec: int) -> sp.Expr | None:
+        written = self.definition(self.args[0])
+        return None if written is None else written._eval_evalf(prec)
+
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        symbol = latex_function(self.letter, self.order)
+        call = rf"{symbol}\left({printer._print(self.args[0])}\right)"
+        return call if exp is None else rf"{call}^{{{exp}}}"
+
+    def _pretty(self, printer: Any) -> Any:
+        from sympy.printing.pretty.stringpict import prettyForm
+
+        head = {"sigma": "σ"}.get(self.letter, self.letter) + "′" * self.order
+        return prettyForm(*prettyForm(head).right(*printer._print(self.args[0]).parens()))
+
+
+class sigma(Activation):  # noqa: N801 - the name that is printed
+    """The abstract activation σ."""
+
+    letter = "sigma"
+
+    @classmethod
+    def slope(cls, z: sp.Expr) -> sp.Expr:
+        return sigma_prime(z)
+
+
+class sigma_prime(Activation):  # noqa: N801
+    """σ', the derivative of the abstract activation."""
+
+    letter, order = "sigma", 1
+
+    @classmethod
+    def slope(cls, z: sp.Expr) -> sp.Expr:
+        return sigma_second(z)
+
+
+class sigma_second(Activation):  # noqa: N801
+    """σ''; further derivatives are not needed for a gradient or a Hessian."""
+
+    letter, order = "sigma", 2
+
+
+class tanh(Activation):  # noqa: N801
+    """tanh z, with tanh' kept as a node of its own."""
+
+    letter = "tanh"
+
+    @classmethod
+    def slope(cls, z: sp.Expr) -> sp.Expr:
+        return tanh_prime(z)
+
+    @classmethod
+    def definition(cls, z: sp.Expr) -> sp.Expr:
+        return sp.tanh(z)
+
+
+class tanh_prime(Activation):  # noqa: N801
+    """tanh'(z) = 1 − tanh²(z)."""
+
+    letter, order = "tanh", 1
+
+    @classmethod
+    def slope(cls, z: sp.Expr) -> sp.Expr:
+        return -2 * tanh(z) * tanh_prime(z)
+
+    @classmethod
+    def definition(cls, z: sp.Expr) -> sp.Expr:
+        return 1 - sp.tanh(z) ** 2
+
+
+class logistic(Activation):  # noqa: N801
+    """1/(1 + e^{−z})."""
+
+    letter = "logistic"
+
+    @classmethod
+    def slope(cls, z: sp.Expr) -> sp.Expr:
+        return logistic_prime(z)
+
+    @classmethod
+    def definition(cls, z: sp.Expr) -> sp.Expr:
+        return 1 / (1 + sp.exp(-z))
+
+
+class logistic_prime(Activation):  # noqa: N801
+    """logistic'(z) = logistic(z)(1 − logistic(z))."""
+
+    letter, order = "logistic", 1
+
+    @classmethod
+    def slope(cls, z: sp.Expr) -> sp.Expr:
+        return logistic_prime(z) * (1 - 2 * logistic(z))
+
+    @classmethod
+    def definition(cls, z: sp.Expr) -> sp.Expr:
+        return sp.exp(-z) / (1 + sp.exp(-z)) ** 2
+
+
+class relu(Activation):  # noqa: N801
+    """max(0, z)."""
+
+    letter = "relu"
+
+    @classmethod
+    def slope(cls, z: sp.Expr) -> sp.Expr:
+        return relu_prime(z)
+
+    @classmethod
+    def definition(cls, z: sp.Expr) -> sp.Expr:
+        return sp.Max(0, z)
+
+
+class relu_prime(Activation):  # noqa: N801
+    """1 for z > 0, 0 for z ≤ 0; the value at the kink is a convention."""
+
+    letter, order = "relu", 1
+
+    @classmethod
+    def slope(cls, z: sp.Expr) -> sp.Expr:
+        return sp.S.Zero
+
+    @classmethod
+    def definition(cls, z: sp.Expr) -> sp.Expr:
+        return sp.Piecewise((1, z > 0), (0, True))
+
+
+class softplus(Activation):  # noqa: N801
+    """log(1 + e^z); its derivative is the logistic function."""
+
+    letter = "softplus"
+
+    @classmethod
+    def slope(cls, z: sp.Expr) -> sp.Expr:
+        return softplus_prime(z)
+
+    @classmethod
+    def definition(cls, z: sp.Expr) -> sp.Expr:
+        return sp.log(1 + sp.exp(z))
+
+
+class softplus_prime(Activation):  # noqa: N801
+    """softplus'(z) = logistic(z)."""
+
+    letter, order = "softplus", 1
+
+    @classmethod
+    def slope(cls, z: sp.Expr) -> sp.Expr:
+        return logistic_prime(z)
+
+    @classmethod
+    def definition(cls, z: sp.Expr) -> sp.Expr:
+        return 1 / (1 + sp.exp(-z))
+
+
+class step_loss(sp.Function):  # type: ignore[misc]  # noqa: N801
+    """ℓ_t(y), the abstract loss of step t; the arguments are t and y."""
+
+    nargs = (2,)
+    order = 0
+
+    def fdiff(self, argindex: int = 2) -> sp.Expr:
+        following = {0: step_loss_prime, 1: step_loss_second}
+        if argindex != 2 or self.order not in following:
+            raise ArgumentIndexError(self, argindex)
+        return following[self.order](*self.args)
+
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        t, y = self.args
+        call = rf"\ell_{{{printer._print(t)}}}{chr(39) * self.order}\left({printer._print(y)}\right)"
+        return call if exp is None else rf"{call}^{{{exp}}}"
+
+    def _pretty(self, printer: Any) -> Any:
+        from sympy.printing.pretty.stringpict import prettyForm
+
+        t, y = self.args
+        digits = str(t).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
+        return prettyForm(*prettyForm("ℓ" + digits + "′" * self.order).right(*printer._print(y).parens()))
+
+
+class step_loss_prime(step_loss):  # noqa: N801
+    """ℓ_t'(y)."""
+
+    order = 1
+
+
+class step_loss_second(step_loss):  # noqa: N801
+    """ℓ_t''(y)."""
+
+    order = 2
+
+
+NODES: dict[tuple[str, int], Callable[[sp.Expr], sp.Expr]] = {
+    ("sigma", 0): sigma, ("sigma", 1): sigma_prime, ("sigma", 2): sigma_second,
+    ("tanh", 0): tanh, ("tanh", 1): tanh_prime,
+    ("logistic", 0): logistic, ("logistic", 1): logistic_prime,
+    ("relu", 0): relu, ("relu", 1): relu_prime,
+    ("softplus", 0): softplus, ("softplus", 1): softplus_prime,
+    ("sin", 0): sp.sin, ("cos", 0): sp.cos, ("exp", 0): sp.exp, ("log", 0): sp.log, ("sqrt", 0): sp.sqrt,
+    ("identity", 0): lambda z: z,
+}  # fmt: skip
+
+
+def symbol(quantity: Quantity) -> sp.Symbol:
+    """The SymPy symbol of a quantity: h_3, W_x, h_t; ℓ_3 is ``ell_3``, which SymPy prints as ℓ.
+
+    >>> symbol(Quantity("h", 3)), sp.latex(symbol(Quantity("l", 3)))
+    (h_3, '\\\\ell_{3}')
+    """
+    name = "ell" if quantity.name == "l" else quantity.name
+    if quantity.step is None:
+        return sp.Symbol(name)
+    if quantity.index:
+        return sp.Symbol(f"{name}_{{{quantity.index}{quantity.step:+d}}}" if quantity.step else f"{name}_t")
+    return sp.Symbol(f"{name}_{quantity.step}")
+
+
+def read(expression: Expression, derivative: Callable[[Derivative], sp.Expr] | None = None) -> sp.Expr:
+    """The SymPy expression that a record stands for, in the scalar reading: ``@`` and ``*`` are products.
+
+    ``derivative`` says what a named derivative is worth; without it there must be none.
+    """
+    match expression:
+        case Quantity():
+            return symbol(expression)
+        case Number(value):
+            return sp.Rational(value.numerator, value.denominator)
+        case Call(function, argument, order):
+            return NODES[function, order](read(argument, derivative))
+        case StepLoss(loss, argument, order):
+            node = (step_loss, step_loss_prime, step_loss_second)[order]
+            t = sp.Integer(loss.step) if not loss.index else sp.Symbol("t")
+            return node(t, read(argument, derivative))
+        case Add(terms):
+            return sp.Add(*(read(term, derivative) for term in terms))
+        case Multiply(factors):
+            return sp.Mul(*(read(factor, derivative) for factor in factors))
+        case Apply(left, right):
+            return read(left, derivative) * read(right, derivative)
+        case Power(base, exponent):
+            return read(base, derivative) ** sp.Rational(exponent.numerator, exponent.denominator)
+        case Derivative():
+            if derivative is None:
+                raise ValueError(f"the derivative of {expression.of} by {expression.wrt} needs a model")
+            return derivative(expression)
+
+
+def inline(model: Model, expression: sp.Expr, keep: tuple[Quantity, ...] = ()) -> sp.Expr:
+    """The expression with every named quantity replaced by its definition; those in ``keep`` stay symbols."""
+    kept = {symbol(quantity) for quantity in keep}
+    written: dict[sp.Symbol, sp.Expr] = {}
+    for equation in model.equations:
+        target = symbol(equation.target)
+        if target not in kept:
+            written[target] = read(equation.expression).xreplace(written)
+    return expression.xreplace(written)
+
+
+def total_derivative(model: Model, of: Quantity, wrt: Quantity) -> sp.Expr:
+    """∂of/∂wrt by SymPy's own ``diff`` of the inlined definition: shares nothing with the table.
+
+    When ``wrt`` is itself defined by an equation it is kept as a symbol, and put back after differentiation.
+    """
+    return inline(model, sp.diff(inline(model, symbol(of), keep=(wrt,)), symbol(wrt)))
+
+
+def immediate_derivative(model: Model, of: Quantity, wrt: Quantity) -> sp.Expr:
+    """∂⁺of/∂wrt by SymPy's ``diff`` of the one equation that defines ``of``."""
+    if of.index:
+        equation = model.definition[of.name]
+    else:
+        found = model.equation_of(of)
+        if found is None:
+            raise ValueError(f"{of} is a leaf: no equation defines it")
+        equation = found
+    return sp.diff(read(equation.expression), symbol(wrt))
+
+
+def value(model: Model, expression: Expression) -> sp.Expr:
+    """What a line of a derivation is worth, as a SymPy expression; named derivatives are worked out by ``diff``."""
+
+    def derivative(node: Derivative) -> sp.Expr:
+        return (immediate_derivative if node.immediate else total_derivative)(model, node.of, node.wrt)
+
+    return read(expression, derivative)
