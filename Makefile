@@ -32,6 +32,7 @@ bench: venv-test  ## how long things take
 	$(BIN)/python -m benchmarks
 
 katex: $(KATEX)  ## KaTeX for the tests of the LaTeX (needs npm)
+	@:
 
 clean:  ## remove .venv, caches and built files
 	rm -rf $(VENV) tests/katex/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -74,7 +75,8 @@ $(VENV)/installed-dev: pyproject.toml | $(VENV)/installed-test
 	@touch $@
 
 $(KATEX): tests/katex/package.json tests/katex/package-lock.json tests/katex/.npmrc
-	npm ci --prefix tests/katex --loglevel=error
+	@echo "installing KaTeX into tests/katex/node_modules (once)" >&2
+	@npm ci --prefix tests/katex --loglevel=error >&2
 	@touch $@
 
 katex-if-possible:

@@ -117,20 +117,17 @@ FLOATS = Arithmetic(
 
 
 def stand_in(c: float = 0.3) -> Arithmetic:
-    """Floats with analytic functions in the place of the abstract σ and ℓ_t: σ(z) = tanh z + c z², ℓ_t(y) = e^{y/t} + t c y².
+    """Floats with analytic functions in the place of the abstract σ and ℓ_t.
 
-    An identity that holds for any σ and ℓ holds for these; an identity of tanh or of the square alone does not.
+    σ(z) = sin z + c tanh z and ℓ_t(y) = sin(y + t) + c y²: bounded, so that long networks stay finite. An identity
+    that holds for every σ and ℓ holds for these; an identity of tanh or of the square alone does not.
     """
+    sin, cos, tanh = (FLOATS.functions[name, 0] for name in ("sin", "cos", "tanh"))
 
     def loss(t: int, y: Any, order: int) -> Any:
-        exp = cmath.exp if isinstance(y, complex) else math.exp
-        return exp(y / t) + t * c * y * y if order == 0 else exp(y / t) / t + 2 * t * c * y
+        return sin(y + t) + c * y * y if order == 0 else cos(y + t) + 2 * c * y
 
-    tanh = FLOATS.functions["tanh", 0]
-    sigma = {
-        ("sigma", 0): lambda z: tanh(z) + c * z * z,
-        ("sigma", 1): lambda z: tanh_prime(z) + 2 * c * z,
-    }
+    sigma = {("sigma", 0): lambda z: sin(z) + c * tanh(z), ("sigma", 1): lambda z: cos(z) + c * tanh_prime(z)}
     return Arithmetic(float, {**FLOATS.functions, **sigma}, loss)
 
 

@@ -193,6 +193,7 @@ def plain(tex: str) -> str:
     tokens = [m.group(0) for m in _TOKEN.finditer(tex)]
     text, rest = _plain(tokens, 0, closing=False)
     assert rest == len(tokens), tex
+    text = text.replace("∂⁺ ", "∂⁺").replace("∂ ", "∂")
     return re.sub(r" {2,}", lambda m: "  " if len(m.group(0)) > 2 else " ", text).strip()
 
 
@@ -205,8 +206,6 @@ def _plain(tokens: list[str], i: int, closing: bool) -> tuple[str, int]:
                 return "".join(out), i + 1
             raise ValueError("unbalanced braces in a formula")
         piece, i = _plain_token(tokens, i)
-        if piece == "∂" and i < len(tokens) and tokens[i].startswith(" "):
-            tokens[i] = tokens[i].lstrip()  # "\partial h" is one symbol
         out.append(piece)
     return "".join(out), i
 
@@ -273,5 +272,5 @@ def _script(inner: str, table: dict[str, str], mark: str) -> str:
 
 def _operand(text: str) -> str:
     """A numerator or denominator on one line: parentheses unless it is a single symbol or a call."""
-    simple = re.fullmatch(r"[−+]?[∂⁺]*[^\s+−*/]+", text)
+    simple = re.fullmatch(r"[−+]?(∂⁺? ?)?[^\s+−*/]+", text)
     return text if simple else f"({text})"

@@ -27,13 +27,16 @@ FLOORS = {
     "model": 6,  # a cell, unrolled
     "paths": 7,
     "valuation": 8,  # a model at a point
-    "derivation": 9,
-    "checking": 10,
-    "article": 11,
-    "render": 12,  # how documents look
-    "cli": 13,
-    "__init__": 14,  # public names, imported lazily
-    "__main__": 14,
+    "forms": 9,  # what a line of a derivation shows
+    "verification": 10,  # are the lines of a derivation equal?
+    "lambdified": 10,  # a derivation as a NumPy function
+    "derivation": 11,
+    "checking": 12,  # against independent numbers
+    "article": 13,
+    "render": 14,  # how documents look
+    "cli": 15,
+    "__init__": 16,  # public names, imported lazily
+    "__main__": 16,
 }
 
 # The one stated exception: what shows or evaluates a record *for the user* may reach upwards, inside its
@@ -89,7 +92,7 @@ def upward_imports(source: str, path: Path) -> list[str]:
                 visit(child)
             return
         for there in imported_rooms(node, package):
-            if there != here and FLOORS.get(there, 99) >= FLOORS[here]:
+            if there != here and FLOORS.get(there, 99) >= FLOORS.get(here, 0):
                 found.append(f"{node.lineno}: {there}")
         for child in ast.iter_child_nodes(node):
             visit(child)

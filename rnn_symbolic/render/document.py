@@ -1,0 +1,81 @@
+r"""A document as data: headings, paragraphs, displays. The formats draw the same blocks.
+
+Prose is text with formulas between ``$`` signs; formulas are LaTeX in the vocabulary of `printing`, which the
+plain-text format translates to Unicode. Nothing here knows a language or a format.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading; level 1 is a section of the document."""
+
+    text: str
+    level: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A paragraph of prose with formulas between ``$`` signs."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bullets:
+    """A list of items, each prose."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A framed list, set apart from the text: the conventions, or what was checked."""
+
+    title: str
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a display: ``left = right``, with a note in the margin.
+
+    ``right`` holds the pieces between which a long line may break; each but the first begins with its sign or
+    relation. ``margin`` is a formula (a route), ``note`` is prose (a reason).
+    """
+
+    left: str
+    right: tuple[str, ...]
+    margin: str = ""
+    note: str = ""
+    relation: str = "="
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """Formulas set apart, aligned at their relation signs."""
+
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of prose cells (formulas between ``$`` signs), with a header row."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+Block = Heading | Paragraph | Bullets | Box | Display | Table
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A titled sequence of blocks in one language."""
+
+    title: str
+    blocks: tuple[Block, ...]
+    language: str = "en"

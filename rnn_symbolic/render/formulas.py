@@ -1,0 +1,194 @@
+r"""Forms as LaTeX: one function per form, with the stated elision of long sums, products and routes.
+
+Elision: a sum with more than six terms shows its first two and its last; a path that visits more than six steps
+shows the factors of its first two steps and of its last, and its route likewise. ``whole=True`` shows everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from rnn_symbolic.expressions import Add, Call, Expression, Power, Quantity
+from rnn_symbolic.forms import Collected, Form, Group, PathProduct, PathSum, Step, Written
+from rnn_symbolic.printing import THIN, latex, latex_function, latex_product, latex_quantity
+from rnn_symbolic.table import product_value
+
+if TYPE_CHECKING:
+    from rnn_symbolic.derivation import Derivation
+    from rnn_symbolic.paths import Leg, Path
+
+LONG = 6
+"""Sums of more terms and paths over more steps than this are elided."""
+DOTS = r"\cdots"
+
+
+def form_pieces(form: Form, whole: bool = False) -> tuple[str, ...]:
+    """The LaTeX of a form, in the pieces between which a line may break; each but the first has its sign."""
+    match form:
+        case Written(Add(terms)):
+            return _signed(_elided([latex(term) for term in terms], whole))
+        case PathSum(shown=shown, elided=elided):
+            pieces = [_term(term, whole) for term in shown]
+            if elided and len(pieces) > 1:
+                pieces.insert(len(pieces) - 1, DOTS)
+            elif elided:
+                pieces.append(DOTS)
+            return _signed(pieces)
+    return (_term(form, whole),)
+
+
+def form_latex(form: Form, whole: bool = False) -> str:
+    """The LaTeX of a form on one line."""
+    return " ".join(form_pieces(form, whole))
+
+
+def _term(form: Form, whole: bool) -> str:
+    match form:
+        case Written(expression):
+            return latex(expression)
+        case PathProduct(path):
+            return path_latex(path, whole)
+        case Collected():
+            return collected_latex(form)
+    return form_latex(form, whole)
+
+
+def _signed(pieces: Sequence[str]) -> tuple[str, ...]:
+    first, *rest = pieces
+    return (first, *(f"- {p[1:].lstrip()}" if p.startswith("-") else f"+ {p}" for p in rest))
+
+
+def _elided(pieces: list[str], whole: bool) -> list[str]:
+    return pieces if whole or len(pieces) <= LONG else [*pieces[:2], DOTS, pieces[-1]]
+
+
+# --- paths --------------------------------------------------------------------------------------------------------
+
+
+def path_latex(path: Path, whole: bool = False) -> str:
+    r"""The factors of a path, in order, with the middle of a long one replaced by dots."""
+    legs = [leg for leg in path.legs if leg.factors]
+    if not legs:
+        return "1"
+    before, middle, after = _split(legs, path, whole)
+    if not middle:
+        return latex(path.expression)
+    return THIN.join((_legs_latex(before), DOTS, _legs_latex(after)))
+
+
+def _legs_latex(legs: Sequence[Leg]) -> str:
+    expression = product_value(factor for leg in legs for factor in leg.factors)
+    return latex_product((expression,)) if isinstance(expression, Add) else latex(expression)
+
+
+def _split(legs: list[Leg], path: Path, whole: bool) -> tuple[list[Leg], list[Leg], list[Leg]]:
+    """The legs of the first two steps, those in between, and those of the last step of a long path."""
+    steps = list(dict.fromkeys(leg.head.step for leg in legs))
+    if whole or len(steps) <= LONG:
+        return legs, [], []
+    first, last = set(steps[:2]), steps[-1]
+    return (
+        [leg for leg in legs if leg.head.step in first],
+        [leg for leg in legs if leg.head.step not in first and leg.head.step != last],
+        [leg for leg in legs if leg.head.step == last],
+    )
+
+
+def route_latex(path: Path, whole: bool = False) -> str:
+    r"""L → ℓ_3 → y_3 → h_3 → W_x; a route through many steps keeps its first two steps and its last."""
+    nodes = list(path.nodes)
+    steps = list(dict.fromkeys(node.step for node in nodes[1:-1]))
+    if whole or len(steps) <= LONG:
+        return arrows(nodes)
+    kept = set(steps[:2])
+    head = [node for node in nodes[:-1] if node.step is None or node.step in kept]
+    tail = [node for node in nodes[1:-1] if node.step == steps[-1]]
+    return rf"{arrows(head)} \to {DOTS} \to {arrows([*tail, nodes[-1]])}"
+
+
+def arrows(nodes: Sequence[Quantity]) -> str:
+    """The nodes of a route, joined by arrows."""
+    return r" \to ".join(map(latex_quantity, nodes))
+
+
+# --- the collected factor -----------------------------------------------------------------------------------------
+
+
+def collected_latex(form: Collected) -> str:
+    r"""before · \underbrace{Π σ'(a_j) · W_h^{k−1}}_{σ'^k W_h^{k−1}} · after."""
+    exact = THIN.join(piece for piece in map(group_latex, form.groups) if piece)
+    short = shorthand_latex(form.groups)
+    if short and exact:
+        exact = rf"\underbrace{{{exact}}}_{{{short}}}"
+    before = product_pieces(form.before)
+    after = product_pieces(form.after)
+    return THIN.join(piece for piece in (before, exact, after) if piece) or "1"
+
+
+def product_pieces(factors: Sequence[Expression]) -> str:
+    """An ordered product, or an empty string for no factors."""
+    return latex_product(tuple(factors)) if factors else ""
+
+
+def group_latex(group: Group) -> str:
+    r"""\prod_{j=1}^{3} σ'(a_j), or W_h^{2}; nothing for a power 0."""
+    count = len(group.steps)
+    if not group.varies:
+        return "" if count == 0 else (latex(Power(group.pattern, Fraction(count))) if count > 1 else _bare(group))
+    if count == 1:
+        return latex(group.expression)
+    low, high = group.steps[0], group.steps[-1]
+    inner = _bare(group)
+    if list(group.steps) == list(range(low, high + 1)):
+        return rf"\prod_{{j={low}}}^{{{high}}} {inner}"
+    members = ",".join(map(str, _elided_steps(group.steps)))
+    return rf"\prod_{{j \in \{{{members}\}}}} {inner}"
+
+
+def _elided_steps(steps: tuple[int, ...]) -> tuple[object, ...]:
+    return steps if len(steps) <= LONG else (*steps[:2], r"\dots", steps[-1])
+
+
+def _bare(group: Group) -> str:
+    text = latex(group.pattern)
+    return f"({text})" if isinstance(group.pattern, Add) else text
+
+
+def shorthand_latex(groups: Sequence[Group]) -> str:
+    r"""σ'^{3} W_h^{2}: each φ'(a_j) written as one φ'; empty when a group has no such name."""
+    pieces = []
+    for group in groups:
+        count = len(group.steps)
+        if group.is_slope:
+            assert isinstance(group.pattern, Call)
+            symbol = latex_function(group.pattern.function, 1)
+            pieces.append(rf"{symbol}{{}}^{{{count}}}")
+        elif not group.varies and isinstance(group.pattern, Quantity):
+            pieces.append(rf"{latex(group.pattern)}^{{{count}}}")
+        else:
+            return ""
+    return THIN.join(pieces) if len(groups) else ""
+
+
+# --- steps and derivations in a notebook ---------------------------------------------------------------------------
+
+
+def step_latex(step: Step, whole: bool = False) -> str:
+    """before = after, on one line."""
+    return f"{form_latex(step.before, whole)} = {form_latex(step.after, whole)}"
+
+
+def derivation_latex(derivation: Derivation, whole: bool = False) -> str:
+    """The gradient as the sum over paths, then collected, as an aligned formula."""
+    from rnn_symbolic.derivation import Part
+
+    lines: list[str] = []
+    for part in (Part.SUM, Part.COLLECTED):
+        for step in derivation.section(part).steps:
+            left = form_latex(step.before, whole) if not lines else ""
+            pieces = form_pieces(step.after, whole)
+            lines.append(f"{left} &= {pieces[0]}")
+            lines.extend(rf"&\quad {piece}" for piece in pieces[1:])
+    return r"\begin{aligned} " + r" \\ ".join(lines) + r" \end{aligned}"

@@ -1,0 +1,50 @@
+"""A document as Markdown with GitHub's mathematics: ```math fences and $`…`$, which need no escaping."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from rnn_symbolic.render.document import Box, Bullets, Display, Document, Heading, Paragraph, Table
+from rnn_symbolic.render.latex import aligned_rows
+
+
+def document_markdown(document: Document) -> str:
+    """The document in GitHub-flavoured Markdown."""
+    return "\n\n".join([f"# {inline_markdown(document.title)}", *map(_block, document.blocks)]) + "\n"
+
+
+def inline_markdown(text: str) -> str:
+    r"""Prose with its formulas between $` and `$.
+
+    >>> inline_markdown(r"the factor $W_{h}^{2}$ grows")
+    'the factor $`W_{h}^{2}`$ grows'
+    """
+    pieces = text.split("$")
+    assert len(pieces) % 2 == 1, f"unbalanced $ in {text!r}"
+    return "".join(
+        f"$`{piece}`$" if i % 2 else re.sub(r"([*_<>\[\]|])", r"\\\1", piece) for i, piece in enumerate(pieces)
+    )
+
+
+def _block(block: object) -> str:
+    match block:
+        case Heading(text, level):
+            return f"{'#' * (level + 1)} {inline_markdown(text)}"
+        case Paragraph(text):
+            return inline_markdown(text)
+        case Bullets(items):
+            return "\n".join(f"- {inline_markdown(item)}" for item in items)
+        case Box(title, items):
+            lines = [f"> **{inline_markdown(title)}**", ">", *(f"> - {inline_markdown(item)}" for item in items)]
+            return "\n".join(lines)
+        case Display(rows):
+            return "```math\n\\begin{aligned}\n" + aligned_rows(rows, gap=r"\qquad") + "\n\\end{aligned}\n```"
+        case Table(header, rows):
+            return _table(header, rows)
+    raise TypeError(f"{type(block).__name__} is not a block of a document")
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(c if c == "---" else inline_markdown(c) for c in line) + " |" for line in lines)

@@ -1,0 +1,133 @@
+"""A document as Unicode text of at most 100 columns, for a terminal."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from rnn_symbolic.printing import plain
+from rnn_symbolic.render.document import Box, Bullets, Display, Document, Heading, Paragraph, Row, Table
+
+WIDTH = 100
+
+
+def document_text(document: Document) -> str:
+    """The document, wrapped to 100 columns; Chinese characters count two."""
+    lines: list[str] = [*_title(document.title, "=")]
+    for block in document.blocks:
+        lines.append("")
+        match block:
+            case Heading(text, level):
+                lines.extend(_title(inline_text(text), "-" if level == 1 else ""))
+            case Paragraph(text):
+                lines.extend(wrap(inline_text(text)))
+            case Bullets(items):
+                lines.extend(line for item in items for line in _item(inline_text(item), "• "))
+            case Box(title, items):
+                lines.extend(_box(title, items))
+            case Display(rows):
+                lines.extend(_display(rows))
+            case Table(header, rows):
+                lines.extend(_table(header, rows))
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def inline_text(text: str) -> str:
+    """Prose with its formulas in Unicode.
+
+    >>> inline_text(r"the factor $W_{h}^{2}$ grows")
+    'the factor W_h² grows'
+    """
+    pieces = text.split("$")
+    assert len(pieces) % 2 == 1, f"unbalanced $ in {text!r}"
+    return "".join(plain(piece) if i % 2 else piece for i, piece in enumerate(pieces))
+
+
+def columns(text: str) -> int:
+    """The columns a text takes in a terminal: wide characters take two, combining ones none."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+    )
+
+
+def wrap(text: str, width: int = WIDTH, indent: str = "", hanging: str = "") -> list[str]:
+    """Lines of at most ``width`` columns; breaks at spaces, and between Chinese characters."""
+    tokens = re.findall(r"\s+|[\u3000-\u9fff\uff00-\uffef]|[^\s\u3000-\u9fff\uff00-\uffef]+", text)
+    lines, line = [], indent
+    empty = True
+    for token in tokens:
+        if token.isspace():
+            token = token.replace("\n", " ")
+            if not empty:
+                line += token
+            continue
+        closing = token in "，。、；：）》」！？”"
+        if not empty and columns(line) + columns(token) > width and not closing:
+            lines.append(line.rstrip())
+            line, empty = hanging, True
+        line += token
+        empty = False
+    if not empty:
+        lines.append(line.rstrip())
+    return lines or [""]
+
+
+def _title(text: str, underline: str) -> list[str]:
+    lines = wrap(text)
+    return [*lines, underline * max(map(columns, lines))] if underline else lines
+
+
+def _item(text: str, mark: str, width: int = WIDTH) -> list[str]:
+    return wrap(text, width, mark, " " * columns(mark))
+
+
+def _box(title: str, items: Sequence[str]) -> list[str]:
+    inner = WIDTH - 4
+    body = [line for item in items for line in _item(inline_text(item), "• ", inner)]
+    width = max(map(columns, [*body, title + "  "]))
+    top = f"┌─ {title} " + "─" * (width - columns(title) - 1) + "┐"
+    rows = [f"│ {line}{' ' * (width - columns(line))} │" for line in body]
+    return [top, *rows, "└" + "─" * (width + 2) + "┘"]
+
+
+def _display(rows: Sequence[Row]) -> Iterator[str]:
+    margins = [plain(row.margin) for row in rows]
+    lefts = [plain(row.left) for row in rows]
+    has_margin = max((columns(m) for m in margins), default=0)
+    left_width = max((columns(left) for left in lefts), default=0)
+    for row, margin, left in zip(rows, margins, lefts, strict=True):
+        head = "  "
+        if has_margin and has_margin <= 40:
+            head += margin + " " * (has_margin - columns(margin) + 3)
+        elif margin:
+            yield from wrap(margin, indent="  ", hanging="      ")
+            head += "    "
+        if left or left_width:
+            head += " " * (left_width - columns(left)) + left + f" {plain(row.relation)} "
+        formula = " ".join(plain(piece) for piece in row.right)
+        note = f"    ({inline_text(row.note)})" if row.note else ""
+        hanging = " " * min(columns(head), 40)
+        if note and columns(head + formula + note) <= WIDTH:
+            formula, note = formula + note, ""
+        yield from wrap(formula, indent=head, hanging=hanging)
+        if note:
+            yield from wrap(note.strip(), indent=hanging, hanging=hanging + " ")
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    cells = [[inline_text(cell) for cell in row] for row in (header, *rows)]
+    natural = [max(columns(row[i]) for row in cells) for i in range(len(header))]
+    room = WIDTH - 2 * (len(header) - 1)
+    widths = list(natural)
+    while sum(widths) > room:
+        widest = max(range(len(widths)), key=widths.__getitem__)
+        widths[widest] -= 1
+    for number, row in enumerate(cells):
+        wrapped = [wrap(cell, width) for cell, width in zip(row, widths, strict=True)]
+        for i in range(max(map(len, wrapped))):
+            parts = [lines[i] if i < len(lines) else "" for lines in wrapped]
+            padded = (p + " " * (w - columns(p)) for p, w in zip(parts, widths, strict=True))
+            yield "  ".join(padded).rstrip()
+        if number == 0:
+            yield "  ".join("─" * width for width in widths)

@@ -1,0 +1,230 @@
+r"""What is checked of a derivation, and how: nothing here reads the table to decide what is right.
+
+- every line: both sides at a random point, with analytic stand-ins for σ and ℓ; ∂ by complex steps of the forward
+  pass, ∂⁺ by a complex step of the one equation;
+- the gradient: the sum over all paths against a complex step of the forward pass;
+- the adjoint recursion against the same;
+- the number of paths listed against the number counted;
+- for small T, the sum over paths minus SymPy's ``diff`` of the inlined loss, by ``expand``: zero for every σ and ℓ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from rnn_symbolic.errors import NumericalFailure
+from rnn_symbolic.expressions import Derivative, Expression, Quantity, at_step, walk
+from rnn_symbolic.forms import Form, PathSum, Step, Written
+from rnn_symbolic.model import Model
+from rnn_symbolic.paths import graph, iter_paths
+from rnn_symbolic.valuation import Valuation, stand_in_valuation
+
+if TYPE_CHECKING:
+    from rnn_symbolic.derivation import Derivation
+
+TOLERANCE = 1e-9
+PROOF_STEPS = 4
+PROOF_PATHS = 400
+"""The symbolic proof is attempted up to this T and this many elementary paths: ``expand`` is exponential in T."""
+LINE_COST = 20_000
+"""A line that names more derivatives than this, times T, is not evaluated (each takes a forward pass)."""
+
+
+class Check(Enum):
+    """What was checked; each value is the check's stable code."""
+
+    LINES = "lines"
+    GRADIENT = "gradient"
+    ADJOINT = "adjoint"
+    COUNT = "count"
+    SYMPY = "sympy"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one check: passed, failed, or not attempted (and why, as a code)."""
+
+    check: Check
+    status: str  # "passed", "failed", "skipped"
+    number: int = 0  # lines or paths looked at
+    skipped: int = 0  # lines that would have taken too long
+    error: float = 0.0  # the greatest relative difference seen
+    detail: str = ""  # where it failed, or why it was not attempted
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """All findings for one derivation; `passed` when nothing failed and the gradient was confirmed."""
+
+    goal: Quantity
+    seed: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Nothing failed, and the sum over paths was compared with something independent of the table."""
+        confirmed = any(f.status == "passed" for f in self.findings if f.check in (Check.GRADIENT, Check.SYMPY))
+        return confirmed and all(f.status != "failed" for f in self.findings)
+
+    def finding(self, check: Check) -> Finding | None:
+        """The finding of one check, None when it was not made."""
+        return next((f for f in self.findings if f.check is check), None)
+
+
+def verify(
+    derivation: Derivation, *, symbolic: bool = True, seed: int = 0, valuation: Valuation | None = None
+) -> Verification:
+    """Check a derivation; ``symbolic`` adds SymPy's proof. A valuation may be shared by several derivations."""
+    model, goal = derivation.model, derivation.goal
+    findings: list[Finding] = []
+    try:
+        at = valuation or stand_in_valuation(model, seed)
+    except NumericalFailure as failure:
+        findings.append(Finding(Check.LINES, "skipped", detail=str(failure)))
+    else:
+        findings += [_lines(derivation, at), _gradient(derivation, at), _count(derivation)]
+    if symbolic:
+        findings.append(_sympy(model, goal, derivation.result))
+    return Verification(goal, seed, tuple(findings))
+
+
+def _close(a: float, b: float, scale: float = 0.0) -> bool:
+    return abs(a - b) <= TOLERANCE * max(abs(a), abs(b), scale, 1e-12)
+
+
+def _relative(a: float, b: float, scale: float = 0.0) -> float:
+    return abs(a - b) / max(abs(a), abs(b), scale, 1e-300) if a != b else 0.0
+
+
+def all_steps(steps: Iterable[Step]) -> Iterable[Step]:
+    """Every step and its substeps, depth first."""
+    for step in steps:
+        yield step
+        yield from all_steps(step.substeps)
+
+
+def _lines(derivation: Derivation, at: Valuation) -> Finding:
+    number = skipped = 0
+    worst, failed = 0.0, ""
+    for step in all_steps(derivation.steps):
+        if _cost(step.before, at) + _cost(step.after, at) > LINE_COST:
+            skipped += 1
+            continue
+        for t in _instances(step, at.model):
+            before, after = (_at(form, t).number(at) for form in (step.before, step.after))
+            scale = _magnitude(step.after, at)
+            worst = max(worst, _relative(before, after, scale))
+            if not _close(before, after, scale) and not failed:
+                failed = f"{step.rule.value} at {step.subject or derivation.goal}: {before!r} and {after!r}"
+        number += 1
+    return Finding(Check.LINES, "failed" if failed else "passed", number, skipped, worst, failed)
+
+
+def _cost(form: Form, at: Valuation) -> int:
+    if isinstance(form, PathSum):
+        return form.count if form.elided else 0
+    if not isinstance(form, Written):
+        return 0
+    named = sum(1 for node in walk(form.expression) if isinstance(node, Derivative) and not node.immediate)
+    return named * at.model.steps
+
+
+def _magnitude(form: Form, at: Valuation) -> float:
+    """The size of the terms of a sum: what cancellation is measured against."""
+    if isinstance(form, PathSum) and not form.elided:
+        return max((abs(term.number(at)) for term in form.shown), default=0.0)
+    return 0.0
+
+
+def _instances(step: Step, model: Model) -> tuple[int, ...]:
+    """Where a line at the generic step t is tried: at every lag's first full step, and at the last step."""
+    if not isinstance(step.before, Written):
+        return (0,)
+    nodes: list[Expression] = []
+    for node in walk(step.before.expression):
+        nodes.extend((node.of, node.wrt) if isinstance(node, Derivative) else (node,))
+    generic = any(isinstance(node, Quantity) and node.index for node in nodes)
+    return tuple(dict.fromkeys((1, model.steps))) if generic else (0,)
+
+
+def _at(form: Form, t: int) -> Form:
+    if t and isinstance(form, Written):
+        return Written(at_step(form.expression, t))
+    return form
+
+
+def _gradient(derivation: Derivation, at: Valuation) -> Finding:
+    goal = derivation.goal
+    expected = at.of(Derivative(Quantity("L"), goal))
+    g = graph(derivation.model, goal)
+    groups = [amount.value for _, _, amount in at.groups(g)] if derivation.model.steps <= 300 else []
+    found = derivation.result.number(at) if groups or derivation.model.steps <= 300 else at.gradient(goal).value
+    scale = max(map(abs, groups), default=0.0)
+    ok = _close(expected, found, scale)
+    detail = "" if ok else f"{found!r} instead of {expected!r}"
+    return Finding(
+        Check.GRADIENT, "passed" if ok else "failed", g.count(), 0, _relative(expected, found, scale), detail
+    )
+
+
+def _count(derivation: Derivation) -> Finding:
+    """The listing agrees with the count; for long listings, with the sum of the groups that are shown."""
+    g = graph(derivation.model, derivation.goal)
+    counted = g.count()
+    result = derivation.result
+    shown = len(result.shown) if isinstance(result, PathSum) else 0
+    claimed = result.count if isinstance(result, PathSum) else 0
+    complete = not (isinstance(result, PathSum) and result.elided)
+    listed = sum(1 for _ in iter_paths(derivation.model, derivation.goal)) if counted <= 2_000 else counted
+    ok = claimed == counted == listed and (not complete or shown == counted)
+    detail = "" if ok else f"{shown} shown, {claimed} claimed, {listed} listed, {counted} counted"
+    return Finding(Check.COUNT, "passed" if ok else "failed", counted, detail=detail)
+
+
+# --- the symbolic proof -------------------------------------------------------------------------------------------
+
+
+def _sympy(model: Model, goal: Quantity, result: Form) -> Finding:
+    paths = graph(model, goal, "node").count()
+    if model.steps > PROOF_STEPS or paths > PROOF_PATHS or (isinstance(result, PathSum) and result.elided):
+        return Finding(Check.SYMPY, "skipped", paths, detail="too large")
+    import sympy as sp
+
+    from rnn_symbolic.symbols import inline, symbol
+
+    if model.collapse is not None:
+        if not _collapse_holds(model):
+            return Finding(Check.SYMPY, "failed", paths, detail="the identity for y − d does not hold")
+        # with the identity proved by itself, the sum is proved for the two factors as the table has them
+        model = replace(model, collapse=None, graphs={})
+        written = sp.Add(*(path.product for path in iter_paths(model, goal)))
+    else:
+        written = result.value(model)
+    keep = (goal,)  # a goal that an equation defines stays a symbol on both sides
+    expected = sp.diff(inline(model, symbol(Quantity("L")), keep), symbol(goal))
+    difference = sp.expand(inline(model, written, keep) - expected)
+    proved = difference == 0
+    if not proved:  # a quotient (log, sqrt) may need a common denominator; cancel is polynomial, simplify is not
+        proved = sp.cancel(sp.together(difference)) == 0
+    return Finding(Check.SYMPY, "passed" if proved else "failed", paths, detail="" if proved else "not zero")
+
+
+def _collapse_holds(model: Model) -> bool:
+    """(loss rate)·(output rate) = y − d, with y = logistic(o) and logistic'(o) = y (1 − y)."""
+    import sympy as sp
+
+    from rnn_symbolic.symbols import logistic, logistic_prime, read
+    from rnn_symbolic.table import product_value
+
+    collapse = model.collapse
+    assert collapse is not None
+    left = read(product_value(collapse.loss_rate)) * read(product_value(collapse.output_rate))
+    o = model.definition["y"].expression.argument  # type: ignore[union-attr]
+    y = logistic(read(o))
+    left = left.subs(read(model.definition["y"].target), y).subs(logistic_prime(read(o)), y * (1 - y))
+    right = read(collapse.result.value).subs(read(model.definition["y"].target), y)
+    return bool(sp.cancel(sp.together(left - right)) == 0)
+
