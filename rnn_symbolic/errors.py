@@ -27,6 +27,10 @@ class NumericalFailure(ArithmeticError):
     """A number left the range of floats; says which quantity, and at which step."""
 
 
+class ForwardOverflow(NumericalFailure):
+    """The forward pass itself overflows: the point is legal, and floats cannot say more about it."""
+
+
 def suggest(given: str, known: Iterable[str]) -> str:
     """`` Did you mean 'W_x'?`` where a known name is near, else an empty string.
 

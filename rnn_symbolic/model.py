@@ -105,7 +105,7 @@ class Model:
             self.cell,
             steps=self.steps,
             losses=self.losses,
-            loss=loss if self.loss == "abstract" else self.loss,
+            loss={"abstract": loss, "cell": "abstract"}.get(self.loss, self.loss),  # a loss line of the cell wins
             activation=activation if self.activation == "sigma" else self.activation,
             output_activation=activation if self.output_activation == "sigma" else self.output_activation,
             form=self.form,

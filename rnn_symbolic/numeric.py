@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from rnn_symbolic.errors import NumericalFailure
+from rnn_symbolic.errors import ForwardOverflow, NumericalFailure
 from rnn_symbolic.expressions import (
     Add,
     Apply,
@@ -233,7 +233,7 @@ def forward(
             except (ValueError, ZeroDivisionError) as error:
                 raise NumericalFailure(f"{name}_{t} has no value at step {t}: {_in_words(error)}") from None
             if not _finite(number):
-                raise NumericalFailure(
+                raise ForwardOverflow(
                     f"the forward pass overflows at step {t}: {name}_{t} is not a finite number "
                     f"(try smaller weights, or fewer steps)"
                 )

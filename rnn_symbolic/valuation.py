@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -94,7 +94,11 @@ class Valuation:
                 direct = float(evaluate(expression, self.values, self.arithmetic))
             except (OverflowError, ZeroDivisionError):
                 direct = math.nan
-            logarithm = signed_log(expression, self.values, self.arithmetic)
+            try:
+                logarithm = signed_log(expression, self.values, self.arithmetic)
+            except (OverflowError, ZeroDivisionError):
+                message = f"the derivative of {leg.head} by {leg.tail} has no value: a division by zero, or an overflow"
+                raise NumericalFailure(message) from None
             found = self._legs[id(leg)] = (direct, logarithm, leg)  # the leg is kept, so its id stays its own
         return found[0], found[1]
 
@@ -109,47 +113,21 @@ class Valuation:
     def groups(self, graph: Graph) -> Iterator[tuple[int, int, Amount]]:
         """(loss step, entry step, sum of those paths), by dynamic programming: no path is listed; O(T²)."""
         for t in self.model.loss_steps:
-            yield from self._from_loss(graph, t)
-
-    def _from_loss(self, graph: Graph, t: int) -> Iterator[tuple[int, int, Amount]]:
-        """Carry the loss of step t backwards through the blocks, and collect what enters the goal at each step."""
-        if graph.goal.name == "l":
-            if graph.goal.step == t:
-                yield t, t, Amount(1.0, 0.0, 1)
-            return
-        carried: dict[Key, tuple[float, SignedLog]] = {}
-        entered: dict[int, tuple[float, SignedLog]] = {}
-
-        def credit(legs: tuple[Leg, ...], weight: tuple[float, SignedLog], arrives: bool) -> None:
-            for leg in legs:
-                number, log = self.leg(leg)
-                weight = (weight[0] * number, weight[1] * log)
-            end = legs[-1]
-            if arrives:
-                s = end.head.step
-                assert s is not None
-                entered[s] = _sum(entered[s], weight) if s in entered else weight
-            else:
-                key = _key(end.tail)
-                carried[key] = _sum(carried[key], weight) if key in carried else weight
-
-        for legs, arrives in graph.starts(t):
-            credit(legs, (1.0, SignedLog(1, 0.0)), arrives)
-        for s in range(t, 0, -1):
-            for name in reversed(graph.visible):
-                weight = carried.pop((name, s), None)
-                if weight is not None:
-                    for block, arrives in graph.exits(name, s):
-                        credit((graph.leg(block, s),), weight, arrives)
-        for s in sorted(entered, reverse=True):
-            yield t, s, Amount.of(*entered[s])
+            entered = self._entered(graph, (t,))
+            yield from ((t, s, entered[s]) for s in sorted(entered, reverse=True))
 
     def path_total(self, graph: Graph) -> Amount:
-        """The sum of all paths, group by group."""
-        total = (0.0, SignedLog(0, -math.inf))
-        for _, _, amount in self.groups(graph):
-            total = _sum(total, (amount.value, SignedLog(amount.sign, amount.log10)))
-        return Amount.of(*total)
+        """The sum of all paths, in one sweep: O(T)."""
+        direct, logarithm = 0.0, SignedLog(0, -math.inf)
+        for amount in self._entered(graph, self.model.loss_steps).values():
+            direct, logarithm = direct + amount.value, logarithm + SignedLog(amount.sign, amount.log10)
+        return Amount.of(direct, logarithm)
+
+    def _entered(self, graph: Graph, losses: tuple[int, ...]) -> dict[int, Amount]:
+        """The sum of the paths from some losses, by entry step."""
+        direct = carry(graph, losses, lambda leg: self.leg(leg)[0], 1.0)
+        logarithms = carry(graph, losses, lambda leg: self.leg(leg)[1], SignedLog(1, 0.0))
+        return {s: Amount.of(direct[s], logarithms[s]) for s in direct}
 
     # -- the whole gradient -----------------------------------------------------------------------------------
 
@@ -180,8 +158,45 @@ def _key(quantity: Quantity) -> Key:
     return quantity.name, quantity.step
 
 
-def _sum(a: tuple[float, SignedLog], b: tuple[float, SignedLog]) -> tuple[float, SignedLog]:
-    return a[0] + b[0], a[1] + b[1]
+def carry(
+    graph: Graph,
+    losses: tuple[int, ...],
+    worth: Callable[[Leg], Any],
+    one: Any,
+    name: Callable[[Key, Any], Any] = lambda key, amount: amount,
+) -> dict[int, Any]:
+    """The sum of all paths from the given losses, by the step at which they enter the goal; O(T), nothing is listed.
+
+    The losses are carried backwards through the blocks, and what enters the goal at each step is collected.
+    ``worth`` is a leg's value in whatever arithmetic ``one`` belongs to; ``name`` sees what each visible quantity
+    has received in all, and says what to go on with.
+    """
+    starting = frozenset(losses)
+    carried: dict[Key, Any] = {}
+    entered: dict[int, Any] = {}
+
+    def credit(leg: Leg, amount: Any, arrives: bool) -> None:
+        into: dict[Any, Any] = entered if arrives else carried
+        key = leg.head.step if arrives else _key(leg.tail)
+        into[key] = into[key] + amount if key in into else amount
+
+    if graph.goal.name == "l":
+        return {t: one for t in losses if t == graph.goal.step}
+    for t in range(max(losses), 0, -1):
+        if t in starting:
+            for legs, arrives in graph.starts(t):
+                amount = one
+                for leg in legs:
+                    amount = amount * worth(leg)
+                credit(legs[-1], amount, arrives)
+        for quantity in reversed(graph.visible):
+            amount = carried.pop((quantity, t), None)
+            if amount is not None:
+                amount = name((quantity, t), amount)
+                for block, arrives in graph.exits(quantity, t):
+                    leg = graph.leg(block, t)
+                    credit(leg, amount * worth(leg), arrives)
+    return entered
 
 
 # --- random points ------------------------------------------------------------------------------------------------

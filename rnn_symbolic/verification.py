@@ -10,7 +10,7 @@ r"""What is checked of a derivation, and how: nothing here reads the table to de
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from rnn_symbolic.errors import NumericalFailure
 from rnn_symbolic.expressions import Derivative, Expression, Quantity, at_step, walk
 from rnn_symbolic.forms import Form, PathSum, Step, Written
 from rnn_symbolic.model import Model
-from rnn_symbolic.paths import graph, iter_paths
+from rnn_symbolic.paths import Path, graph, iter_paths
 from rnn_symbolic.valuation import Valuation, stand_in_valuation
 
 if TYPE_CHECKING:
@@ -74,21 +74,33 @@ class Verification:
         return next((f for f in self.findings if f.check is check), None)
 
 
-def verify(
-    derivation: Derivation, *, symbolic: bool = True, seed: int = 0, valuation: Valuation | None = None
-) -> Verification:
-    """Check a derivation; ``symbolic`` adds SymPy's proof. A valuation may be shared by several derivations."""
-    model, goal = derivation.model, derivation.goal
-    findings: list[Finding] = []
+def verify(derivation: Derivation, *, symbolic: bool = True, seed: int = 0) -> Verification:
+    """Check a derivation; ``symbolic`` adds SymPy's proof."""
+    return verify_all((derivation,), symbolic=symbolic, seed=seed)[0]
+
+
+def verify_all(
+    derivations: Sequence[Derivation], *, symbolic: bool = True, seed: int = 0
+) -> tuple[Verification, ...]:
+    """Check several derivations of one model at one point; the lines they share are checked with the first."""
+    verifications: list[Verification] = []
     try:
-        at = valuation or stand_in_valuation(model, seed)
-    except NumericalFailure as failure:
-        findings.append(Finding(Check.LINES, "skipped", detail=str(failure)))
-    else:
-        findings += [_lines(derivation, at), _gradient(derivation, at), _count(derivation)]
-    if symbolic:
-        findings.append(_sympy(model, goal, derivation.result))
-    return Verification(goal, seed, tuple(findings))
+        at = stand_in_valuation(derivations[0].model, seed)
+        failure = None
+    except NumericalFailure as error:
+        failure = error
+    for i, derivation in enumerate(derivations):
+        findings: list[Finding] = []
+        if failure is not None:
+            findings.append(Finding(Check.LINES, "skipped", detail=str(failure)))
+        else:
+            sections = [section for section in derivation.sections if i == 0 or section.goal is not None]
+            steps = [step for section in sections for step in section.steps]
+            findings += [_lines(steps, at), _gradient(derivation, at), *_adjoint(derivation, at), _count(derivation)]
+        if symbolic:
+            findings.append(_sympy(derivation.model, derivation.goal, derivation.result))
+        verifications.append(Verification(derivation.goal, seed, tuple(findings)))
+    return tuple(verifications)
 
 
 def _close(a: float, b: float, scale: float = 0.0) -> bool:
@@ -106,10 +118,10 @@ def all_steps(steps: Iterable[Step]) -> Iterable[Step]:
         yield from all_steps(step.substeps)
 
 
-def _lines(derivation: Derivation, at: Valuation) -> Finding:
+def _lines(steps: Iterable[Step], at: Valuation) -> Finding:
     number = skipped = 0
     worst, failed = 0.0, ""
-    for step in all_steps(derivation.steps):
+    for step in all_steps(steps):
         if _cost(step.before, at) + _cost(step.after, at) > LINE_COST:
             skipped += 1
             continue
@@ -118,9 +130,13 @@ def _lines(derivation: Derivation, at: Valuation) -> Finding:
             scale = _magnitude(step.after, at)
             worst = max(worst, _relative(before, after, scale))
             if not _close(before, after, scale) and not failed:
-                failed = f"{step.rule.value} at {step.subject or derivation.goal}: {before!r} and {after!r}"
+                failed = f"{step.rule.value} at {_subject(step)}: {before!r} and {after!r}"
         number += 1
     return Finding(Check.LINES, "failed" if failed else "passed", number, skipped, worst, failed)
+
+
+def _subject(step: Step) -> str:
+    return " -> ".join(step.subject.route) if isinstance(step.subject, Path) else str(step.subject)
 
 
 def _cost(form: Form, at: Valuation) -> int:
@@ -168,6 +184,18 @@ def _gradient(derivation: Derivation, at: Valuation) -> Finding:
     return Finding(
         Check.GRADIENT, "passed" if ok else "failed", g.count(), 0, _relative(expected, found, scale), detail
     )
+
+
+def _adjoint(derivation: Derivation, at: Valuation) -> tuple[Finding, ...]:
+    """The adjoint recursion, for the goals that it gives: parameters, initial states, inputs."""
+    goal, model = derivation.goal, derivation.model
+    if goal.name in model.named and goal not in model.initial_states:
+        return ()
+    expected, found = at.of(Derivative(Quantity("L"), goal)), at.gradient(goal).value
+    scale = max((abs(amount.value) for _, _, amount in at.groups(graph(model, goal))), default=0.0)
+    ok = _close(expected, found, scale)
+    detail = "" if ok else f"{found!r} instead of {expected!r}"
+    return (Finding(Check.ADJOINT, "passed" if ok else "failed", 1, 0, _relative(expected, found, scale), detail),)
 
 
 def _count(derivation: Derivation) -> Finding:

@@ -142,9 +142,9 @@ def group_latex(group: Group) -> str:
     low, high = group.steps[0], group.steps[-1]
     inner = _bare(group)
     if list(group.steps) == list(range(low, high + 1)):
-        return rf"\prod_{{j={low}}}^{{{high}}} {inner}"
+        return rf"\Bigl(\prod_{{j={low}}}^{{{high}}} {inner}\Bigr)"
     members = ",".join(map(str, _elided_steps(group.steps)))
-    return rf"\prod_{{j \in \{{{members}\}}}} {inner}"
+    return rf"\Bigl(\prod_{{j \in \{{{members}\}}}} {inner}\Bigr)"
 
 
 def _elided_steps(steps: tuple[int, ...]) -> tuple[object, ...]:

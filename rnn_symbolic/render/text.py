@@ -14,7 +14,7 @@ WIDTH = 100
 
 def document_text(document: Document) -> str:
     """The document, wrapped to 100 columns; Chinese characters count two."""
-    lines: list[str] = [*_title(document.title, "=")]
+    lines: list[str] = [*_title(inline_text(document.title), "=")]
     for block in document.blocks:
         lines.append("")
         match block:
@@ -96,6 +96,8 @@ def _display(rows: Sequence[Row]) -> Iterator[str]:
     lefts = [plain(row.left) for row in rows]
     has_margin = max((columns(m) for m in margins), default=0)
     left_width = max((columns(left) for left in lefts), default=0)
+    widths = (columns(" ".join(map(plain, row.right))) for row in rows if row.note)
+    column = left_width + 9 + max((width for width in widths if width < 50), default=0)
     for row, margin, left in zip(rows, margins, lefts, strict=True):
         head = "  "
         if has_margin and has_margin <= 40:
@@ -105,14 +107,22 @@ def _display(rows: Sequence[Row]) -> Iterator[str]:
             head += "    "
         if left or left_width:
             head += " " * (left_width - columns(left)) + left + f" {plain(row.relation)} "
-        formula = " ".join(plain(piece) for piece in row.right)
-        note = f"    ({inline_text(row.note)})" if row.note else ""
+        pieces = [plain(piece) for piece in row.right]
+        formula = " ".join(pieces)
         hanging = " " * min(columns(head), 40)
-        if note and columns(head + formula + note) <= WIDTH:
-            formula, note = formula + note, ""
-        yield from wrap(formula, indent=head, hanging=hanging)
+        note = f"({inline_text(row.note)})" if row.note else ""
+        if columns(head + formula) > WIDTH and len(pieces) > 1:  # one term a line
+            for i, piece in enumerate(pieces):
+                yield from wrap(piece, indent=hanging + ("  " if i else "") if i else head, hanging=hanging + "      ")
+            formula = ""
+        gap = " " * max(2, column - columns(head + formula))
+        if note and formula and columns(head + formula + gap + note) <= WIDTH:
+            yield head + formula + gap + note
+            continue
+        if formula:
+            yield from wrap(formula, indent=head, hanging=hanging)
         if note:
-            yield from wrap(note.strip(), indent=hanging, hanging=hanging + " ")
+            yield from wrap(note, indent=hanging, hanging=hanging + " ")
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

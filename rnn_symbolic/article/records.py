@@ -1,0 +1,150 @@
+r"""A claim, the computed facts that bear on it, and the verdict that follows from them.
+
+A verdict is never stored: `Claim.verdict` compares facts with facts each time it is asked, so a changed fact
+changes the verdict. Nothing here knows a language; the words live in `render`.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from fractions import Fraction
+from typing import Any
+
+from rnn_symbolic.printing import latex_quantity
+from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.valuation import Amount
+
+
+class Verdict(Enum):
+    """What we find; each value is the verdict's stable code."""
+
+    HOLDS = "holds"
+    CONDITIONAL = "holds under a condition"
+    CORRECTION = "needs correction"
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A formula in the LaTeX vocabulary of `printing`."""
+
+    latex: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path by the names of its nodes: L → ℓ_3 → y_3 → h_3 → W_x."""
+
+    nodes: tuple[Quantity, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names, as in JSON."""
+        return tuple(map(str, self.nodes))
+
+    @property
+    def latex(self) -> str:
+        r"""The route with arrows.
+
+        >>> Route((Quantity("y", 3), Quantity("h", 3))).latex
+        'y_{3} \\to h_{3}'
+        """
+        return r" \to ".join(map(latex_quantity, self.nodes))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a display: left = right, where ``right`` may break between its pieces."""
+
+    left: str
+    right: tuple[str, ...]
+    relation: str = "="
+
+    @property
+    def latex(self) -> str:
+        """The line as one formula."""
+        return f"{self.left} {self.relation} {' '.join(self.right)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A stable code that each language has a word for: "explodes"."""
+
+    code: str
+
+
+Value = bool | int | float | Fraction | Amount | Formula | Route | Line | Word | tuple[Any, ...]
+"""What a fact may be; a tuple of tuples is a table, a tuple of lines a display."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One computed thing, by name."""
+
+    name: str
+    value: Value
+
+
+_RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "≠": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+    "≈": lambda a, b: math.isclose(a, b, rel_tol=1e-9),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A comparison between two facts by name, or between a fact and a constant of the article's own.
+
+    >>> Check("paths", "=", "kept").passes({"paths": 6, "kept": 3})
+    False
+    """
+
+    left: str
+    relation: str
+    right: str | bool | int | Fraction
+
+    def passes(self, facts: dict[str, Any]) -> bool:
+        """Whether the comparison is true of these facts."""
+        right = facts[self.right] if isinstance(self.right, str) else self.right
+        return bool(_RELATIONS[self.relation](facts[self.left], right))
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A claim of the article: where it says so, what was computed, and what must be true of that.
+
+    ``stated`` must pass for the claim to hold as the article words it; ``amended`` must pass for it to hold under
+    the condition that the statement names. With no amendment, what fails as stated needs correction.
+    """
+
+    id: str
+    quotes: tuple[str, ...]
+    evidence: tuple[Fact, ...]
+    stated: tuple[Check, ...]
+    amended: tuple[Check, ...] = ()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The evidence by name."""
+        return {fact.name: fact.value for fact in self.evidence}
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict that the evidence supports."""
+        facts = self.facts
+        if all(check.passes(facts) for check in self.stated):
+            return Verdict.HOLDS
+        if self.amended and all(check.passes(facts) for check in self.amended):
+            return Verdict.CONDITIONAL
+        return Verdict.CORRECTION
+
+
+def evidence(**facts: Value) -> tuple[Fact, ...]:
+    """Facts by name, in the order given."""
+    return tuple(Fact(name, value) for name, value in facts.items())

@@ -1,0 +1,399 @@
+r"""The sum over paths against independent numbers: does ∂L/∂θ come out of the forward equations alone?
+
+    symbolic   Σ over the paths of products of table entries, at a point
+    numeric    Im L(θ + i·10⁻³⁰) / 10⁻³⁰, or Richardson-extrapolated (L(θ + h) − L(θ − h)) / 2h
+
+The numeric side never sees the table of local derivatives. A check must be able to fail, and it must not pass for
+want of evidence: where a wrong formula would look the same (both values 0 or below the rounding noise, an argument
+at a kink, an overflow) the verdict is *inconclusive*, with the reason.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rnn_symbolic.errors import ForwardOverflow, InputError, NumericalFailure, suggest
+from rnn_symbolic.expressions import (
+    Add,
+    Apply,
+    Call,
+    Expression,
+    Multiply,
+    Number,
+    Power,
+    Quantity,
+    walk,
+)
+from rnn_symbolic.functions import FUNCTIONS
+from rnn_symbolic.model import Model
+from rnn_symbolic.numeric import COMPLEX_STEP, FLOATS, Key, Point, Values, evaluate, forward
+from rnn_symbolic.paths import Leg, graph
+from rnn_symbolic.table import product_value
+from rnn_symbolic.valuation import Valuation, carry, random_point
+from rnn_symbolic.values import concrete, point_of
+
+METHODS = ("complex step", "Richardson")
+EPSILON = sys.float_info.epsilon
+SMALLEST = sys.float_info.min / COMPLEX_STEP  # a derivative below this loses digits in a complex step
+
+RELATIVE = {"complex step": 1e-9, "Richardson": 1e-8}
+RESOLUTION = 1e-4
+"""A verdict is conclusive when its tolerance is at most this part of the value: a factor of 1.001 must show."""
+ROUNDINGS = 8
+"""Rounding errors granted for each operation, in units of EPSILON."""
+
+FIRST_STEP, LEVELS, SHRINK, ATTEMPTS = 2.0**-5, 6, 8.0, 6
+"""Richardson: h starts at FIRST_STEP · max(1, |θ|) and is halved; where a stencil fails it starts SHRINK closer."""
+
+DRAWS, DOMAIN_DRAWS = 20, 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One comparison; ``note`` says why it is inconclusive."""
+
+    wrt: str
+    method: str
+    at: str
+    symbolic: float
+    numeric: float
+    error: float
+    tolerance: float
+    status: str  # passed, failed, inconclusive
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """The verdicts of one check; prints as a table."""
+
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every comparison passed; inconclusive is not passed."""
+        return all(verdict.status == "passed" for verdict in self.verdicts)
+
+    def __iter__(self) -> Iterator[Verdict]:
+        return iter(self.verdicts)
+
+    def __len__(self) -> int:
+        return len(self.verdicts)
+
+    def __getitem__(self, index: int) -> Verdict:
+        return self.verdicts[index]
+
+    def __str__(self) -> str:
+        titles = ("wrt", "status", "symbolic", "numeric", "error", "tolerance", "method", "at", "note")
+        rows = [titles]
+        for v in self.verdicts:
+            numbers = (f"{v.symbolic:.12g}", f"{v.numeric:.12g}", f"{v.error:.1e}", f"{v.tolerance:.1e}")
+            rows.append((v.wrt, v.status, *numbers, v.method, v.at, v.note))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+        return "\n".join(line.rstrip() for line in lines)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+
+def check_gradient(
+    model: Model,
+    wrt: str | Quantity | Iterable[str | Quantity] | None = None,
+    values: Mapping[str, Any] | Point | None = None,
+    *,
+    method: str | None = None,
+    activation: str = "logistic",
+    loss: str = "squared",
+) -> Verdicts:
+    """Compare the sum over paths with independent numbers at a point, for one quantity, several, or all parameters.
+
+    ``values`` is a mapping of names or a `Point`; without it the point is drawn (`check_at_random`). Where σ or ℓ is
+    abstract, ``activation`` and ``loss`` stand for it. ``method`` is "complex step" or "Richardson"; by default
+    the first, and the second where the first has no value.
+
+    >>> from rnn_symbolic.model import unroll
+    >>> model = unroll("h = w * h[t-1] + x\\ny = h", steps=2, loss="squared")
+    >>> verdicts = check_gradient(model, "w", {"w": 0.5, "h_0": 1, "x": [1, 2], "d": [0, 0]})
+    >>> verdicts.passed, verdicts[0].symbolic  # h_1 = 1.5, h_2 = 2.75: 1.5·1 + 2.75·(1.5 + 0.5·1)
+    (True, 7.0)
+
+    Raises InputError for bad values or an unknown name, NumericalFailure where a function leaves its domain.
+    """
+    if values is None:
+        return check_at_random(model, wrt, method=method, activation=activation, loss=loss)
+    if method is not None and method not in METHODS:
+        raise InputError(f"{method!r} is not a method: choose one of {', '.join(METHODS)}.{suggest(method, METHODS)}")
+    goals = _goals(model, wrt)
+    model = concrete(model, activation, loss)
+    point = point_of(values, model)
+    try:
+        valuation = Valuation(model, point)
+    except ForwardOverflow as overflow:
+        return Verdicts(tuple(_no_verdict(goal, method or METHODS[0], point, str(overflow)) for goal in goals))
+    return Verdicts(tuple(_check(valuation, goal, method) for goal in goals))
+
+
+def check_at_random(
+    model: Model,
+    wrt: str | Quantity | Iterable[str | Quantity] | None = None,
+    seed: int = 0,
+    *,
+    method: str | None = None,
+    activation: str = "logistic",
+    loss: str = "squared",
+) -> Verdicts:
+    """`check_gradient` at a seeded random point.
+
+    A point where a function leaves its domain, or that decides nothing about some quantity (a dead ReLU), is
+    drawn again with the next seed; each verdict says which seed it belongs to. A failed verdict always stands.
+    """
+    wrt = _goals(model, wrt)
+    model = concrete(model, activation, loss)
+    best: Verdicts | None = None
+    failure: NumericalFailure | None = None
+    found = 0
+    for attempt in range(DOMAIN_DRAWS):
+        try:
+            verdicts = check_gradient(model, wrt, random_point(model, seed + attempt), method=method)
+        except NumericalFailure as error:
+            failure = error
+            continue
+        if any(v.status == "failed" for v in verdicts) or verdicts.passed:
+            return verdicts
+        if best is None or _undecided(verdicts) < _undecided(best):
+            best = verdicts
+        found += 1
+        if found == DRAWS:
+            break
+    if best is None:
+        message = f"no point from seed {seed} on suits this model: {failure}"
+        raise NumericalFailure(message) from failure
+    return best
+
+
+def _undecided(verdicts: Verdicts) -> int:
+    return sum(v.status == "inconclusive" for v in verdicts)
+
+
+def _goals(model: Model, wrt: str | Quantity | Iterable[str | Quantity] | None) -> tuple[Quantity, ...]:
+    if wrt is None:
+        return model.parameters
+    names = (wrt,) if isinstance(wrt, str | Quantity) else tuple(wrt)
+    return tuple(model.resolve(name) if isinstance(name, str) else name for name in names)
+
+
+# --- one verdict --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A derivative found without the table: its value, and what it may be off by besides the relative tolerance."""
+
+    method: str
+    value: float
+    slack: float
+
+
+class _Undecidable(Exception):
+    """The numeric side has nothing to say at this point; the message says why."""
+
+
+def _check(valuation: Valuation, goal: Quantity, method: str | None) -> Verdict:
+    point = valuation.point
+    try:
+        estimate = _numeric(valuation, goal, method)
+        g = graph(valuation.model, goal)
+        symbolic = valuation.path_total(g)
+        noise = _rounding(valuation, goal)
+    except (_Undecidable, NumericalFailure) as reason:
+        return _no_verdict(goal, method or METHODS[0], point, str(reason))
+    a, n = symbolic.value, estimate.value
+    error, size = abs(a - n), max(abs(a), abs(n))
+    tolerance = RELATIVE[estimate.method] * size + estimate.slack + noise
+    status, note = "passed", ""
+    if not math.isfinite(a) or not math.isfinite(n) or not math.isfinite(tolerance):
+        status, note = "inconclusive", _not_finite(symbolic.sign, symbolic.log10)
+    elif error > tolerance:
+        status = "failed"
+    elif a == 0 and n == 0:
+        status = "inconclusive"
+        note = "both values are exactly 0, and a wrong formula could give 0 here too; try another point"
+        if not g.count():
+            note = f"no path leads from L to {goal}, and the numeric derivative is exactly 0 here"
+    elif tolerance > RESOLUTION * size:
+        status = "inconclusive"
+        note = f"values this small drown in rounding: about {tolerance:.0e} is the least that can be told from 0"
+    return Verdict(str(goal), estimate.method, point.label, a, n, error, tolerance, status, note)
+
+
+def _no_verdict(goal: Quantity, method: str, point: Point, note: str) -> Verdict:
+    return Verdict(str(goal), method, point.label, *(math.nan,) * 4, "inconclusive", note)
+
+
+def _not_finite(sign: int, log10: float) -> str:
+    if log10 > sys.float_info.max_10_exp:
+        return f"the sum over paths is about {'-' * (sign < 0)}10^{log10:.0f}, beyond the range of floats"
+    return "a value is not a finite number"
+
+
+def _numeric(valuation: Valuation, goal: Quantity, method: str | None) -> Estimate:
+    if method != "Richardson":
+        try:
+            return _complex_step(valuation, goal)
+        except NumericalFailure:
+            if method is not None:
+                raise
+    return _richardson(valuation, goal)
+
+
+def _rounding(valuation: Valuation, goal: Quantity) -> float:
+    """What rounding may do to the sum over paths: Σ |path|, with the terms inside each factor without signs too."""
+
+    def worth(leg: Leg) -> float:
+        return magnitude(product_value(leg.factors), valuation.values)
+
+    size = sum(carry(graph(valuation.model, goal), valuation.model.loss_steps, worth, 1.0).values())
+    return ROUNDINGS * (valuation.model.steps + 4) * EPSILON * size
+
+
+def magnitude(expression: Expression, values: Values, t: int = 0) -> float:
+    """The size of what is added up: every sum with the absolute values of its terms; ×EPSILON is its rounding.
+
+    >>> from fractions import Fraction
+    >>> magnitude(Add((Number(Fraction(3)), Number(Fraction(-3)))), {})
+    6.0
+    """
+    match expression:
+        case Add(terms):
+            return sum(magnitude(term, values, t) for term in terms)
+        case Multiply(factors):
+            return math.prod(magnitude(factor, values, t) for factor in factors)
+        case Apply(left, right):
+            return magnitude(left, values, t) * magnitude(right, values, t)
+        case Power(base, exponent) if exponent > 0:
+            return float(magnitude(base, values, t) ** float(exponent))
+    return float(abs(evaluate(expression, values, FLOATS, t)))
+
+
+# --- complex step -------------------------------------------------------------------------------------------------
+
+
+def _complex_step(valuation: Valuation, goal: Quantity) -> Estimate:
+    """Im L(θ + ih)/h: exact to rounding where every function is analytic at the point, so kinks are looked for."""
+    model, point = valuation.model, valuation.point
+    moved = forward(model, point, FLOATS, (_key(goal), complex(0.0, COMPLEX_STEP)))
+    for argument in kink_arguments(model, moved):
+        z = complex(argument.z)
+        if z.imag and abs(z.real) <= 100 * ROUNDINGS * EPSILON * argument.scale:
+            raise _Undecidable(argument.note())
+    return Estimate("complex step", complex(moved["L", None]).imag / COMPLEX_STEP, SMALLEST)
+
+
+@dataclass(frozen=True, slots=True)
+class KinkArgument:
+    """The distance z of a function's argument from its kink, at one step; ``scale`` is what z was added up from."""
+
+    function: str
+    inside: str
+    step: int
+    z: Any
+    scale: float
+
+    def note(self) -> str:
+        """Why nothing can be said here."""
+        where = f"the argument of {self.function} in {self.inside}_{self.step}"
+        return f"{where} is at the kink, where {self.function} has no derivative; try another point"
+
+
+def kink_arguments(model: Model, values: Values) -> Iterator[KinkArgument]:
+    """Every argument of a function with a kink, such as relu, step by step."""
+    calls = [
+        (equation.target.name, node, kink)
+        for equation in model.definitions
+        for node in walk(equation.expression)
+        if isinstance(node, Call)
+        for kink in FUNCTIONS[node.function].kinks
+    ]
+    for t in range(1, model.steps + 1) if calls else ():
+        for name, call, kink in calls:
+            z = evaluate(call.argument, values, FLOATS, t) - kink
+            written: Expression = call.argument
+            if isinstance(written, Quantity) and written.index and written.name in model.definition:
+                at = t + (written.step or 0)
+                written = model.definition[written.name].expression if at >= 1 else written
+            else:
+                at = t
+            yield KinkArgument(call.function, name, t, z, abs(kink) + magnitude(written, values, at))
+
+
+# --- Richardson ---------------------------------------------------------------------------------------------------
+
+
+def _richardson(valuation: Valuation, goal: Quantity) -> Estimate:
+    model, point, key = valuation.model, valuation.point, _key(goal)
+    at = float(valuation.values[key])
+    kinked = any(True for _ in kink_arguments(model, valuation.values))
+    reason = ""
+    for attempt in range(ATTEMPTS):
+        stencil: list[Values] = [valuation.values]
+
+        def f(move: float, stencil: list[Values] = stencil) -> float:
+            stencil.append(forward(model, point, FLOATS, (key, move)))
+            return float(stencil[-1]["L", None])
+
+        try:
+            value, error, step = richardson(f, at, FIRST_STEP * max(1.0, abs(at)) / SHRINK**attempt)
+        except NumericalFailure as failure:
+            reason = str(failure)
+            continue
+        crossed = _crossed(model, stencil) if kinked else None
+        if crossed is None:
+            atol = 2 * ROUNDINGS * EPSILON * max(1.0, abs(float(valuation.values["L", None]))) / step
+            return Estimate("Richardson", value, 10 * error + atol)
+        reason = crossed.note()
+    raise _Undecidable(reason)
+
+
+def _crossed(model: Model, stencil: list[Values]) -> KinkArgument | None:
+    """The first argument that meets its kink, or passes it, between the points of a stencil."""
+    for column in zip(*(kink_arguments(model, values) for values in stencil), strict=True):
+        distances = [argument.z for argument in column]
+        if min(distances) <= 0 <= max(distances) and min(distances) != max(distances):
+            return column[0]
+    return None
+
+
+def richardson(f: Callable[[float], float], at: float, first: float) -> tuple[float, float, float]:
+    """The derivative of f(at + move) at move = 0, an estimate of its error, and the step it was found with.
+
+    Central differences with h halved; the even powers of h are eliminated one by one, and of the whole tableau
+    the entry is taken whose neighbours agree with it best. The rounding of f over h counts as error too.
+
+    >>> value, error, _ = richardson(lambda move: math.exp(1 + move), 1.0, 0.03)
+    >>> abs(value - math.e) < 1e-12, error < 1e-10
+    (True, True)
+    """
+    best = (math.nan, math.inf, first)
+    previous: list[float] = []
+    for level in range(LEVELS):
+        step = first / 2**level
+        high, low = f(step), f(-step)
+        row = [(high - low) / ((at + step) - (at - step))]  # the step as it is after rounding
+        noise = EPSILON * max(abs(high), abs(low)) / step
+        for order, older in enumerate(previous, 1):
+            row.append(row[-1] + (row[-1] - older) / (4.0**order - 1))
+            error = max(abs(row[-1] - row[-2]), abs(row[-1] - older)) + noise
+            if error < best[1]:
+                best = (row[-1], error, step)
+        previous = row
+    return best
+
+
+def _key(quantity: Quantity) -> Key:
+    return quantity.name, quantity.step

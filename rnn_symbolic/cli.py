@@ -1,0 +1,225 @@
+"""The command line: arguments in, documents and tables out; no mathematics.
+
+Results go to standard output or to a file, everything else to standard error. Exit codes: 0 ok, 1 a check failed,
+2 usage or input error (one line), 130 interrupted, 141 broken pipe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from rnn_symbolic import __version__
+from rnn_symbolic.errors import InputError, NumericalFailure, suggest
+
+PROGRAM = "rnn-symbolic"
+EXAMPLES = """\
+examples:
+  rnn-symbolic derive W_x                       the derivation of dL/dW_x as LaTeX
+  rnn-symbolic derive --to text                 all five gradients, in the terminal
+  rnn-symbolic derive W_h --standalone -o w.tex a file that pdflatex compiles
+  rnn-symbolic paths W_x --losses last          the article's three paths
+  rnn-symbolic paths W_x --steps 10000 --count  50005000, counted and not listed
+  rnn-symbolic gradient --values point.json     loss and gradients as numbers
+  rnn-symbolic check --seed 1                   symbolic against numeric gradients
+  rnn-symbolic article --lang zh                the article, claim by claim
+"""
+DOCUMENT_FORMATS = ("latex", "text", "markdown", "json")
+TABLE_FORMATS = ("text", "json", "markdown", "latex")
+ACTIVATIONS = (
+    "sigma", "tanh", "logistic", "relu", "softplus", "sin", "cos", "exp", "log", "sqrt", "identity",
+)  # fmt: skip
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors are one line, with the nearest name."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (try {self.prog} --help)\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = list(action.choices)
+            hint = suggest(str(value), known)
+            raise argparse.ArgumentError(action, f"{str(value)[:40]!r} is not one of {', '.join(known)}.{hint}")
+
+    def options(self) -> list[str]:
+        """Every option that this parser knows."""
+        return [option for action in self._actions for option in action.option_strings]
+
+
+def one_of(*choices: str) -> Any:
+    """An argument type: one of the choices, refused with the nearest one."""
+
+    def parse(text: str) -> str:
+        if text in choices:
+            return text
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}.{suggest(text, choices)}")
+
+    return parse
+
+
+def whole_number(minimum: int) -> Any:
+    """An argument type: a whole number, at least ``minimum``."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text) if len(text) <= 18 else None
+        except ValueError:
+            number = None
+        if number is None or number < minimum:
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number of at least {minimum}")
+        return number
+
+    return parse
+
+
+def build_parser() -> Parser:
+    """All commands and their options; imports neither SymPy nor NumPy."""
+    parser = Parser(
+        prog=PROGRAM,
+        description="Derive backpropagation through time step by step, as a sum over paths; typeset and check it.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+
+    derive = _command(commands, "derive", "the derivation of gradients, as a document")
+    derive.add_argument("goals", nargs="*", metavar="PARAM", help="W_x, h_0, x_2, h_3 … (all parameters when none)")
+    _model_options(derive)
+    _output_options(derive, DOCUMENT_FORMATS)
+    _document_options(derive)
+    derive.add_argument("--depth", type=whole_number(1), default=2, help="1 abstract, 2 derivation, 3 lecture (2)")
+    derive.add_argument("--all", action="store_true", help="elide nothing, however large T is")
+    derive.add_argument("--verify", action="store_true", help="prove the sum equal to SymPy's derivative; exit 1 if not")
+    derive.add_argument("--layout", type=one_of("gradient", "jacobian"), default="gradient", help="gradient or jacobian")
+    derive.add_argument("--seed", type=whole_number(0), default=0, help="the random point of the checks (0)")
+
+    paths = _command(commands, "paths", "all paths from L to a quantity")
+    paths.add_argument("goal", metavar="PARAM", help="W_x, h_0, x_2, h_3 …")
+    _model_options(paths)
+    _output_options(paths, TABLE_FORMATS)
+    paths.add_argument("--values", metavar="FILE", help="numbers (JSON): every path gets its value")
+    paths.add_argument("--count", action="store_true", help="count the paths without listing them")
+    paths.add_argument("--by", type=one_of("lag", "loss", "route"), help="group by lag, loss or route")
+    paths.add_argument("--granularity", type=one_of("state", "node"), default="state", help="what a path visits: state or node")
+    paths.add_argument("--top", type=whole_number(1), metavar="N", help="the N largest at the given values")
+    paths.add_argument("--max-paths", type=whole_number(1), default=20_000, metavar="N", help="the listing limit (20000)")
+    paths.add_argument("--all", action="store_true", help="write long products out")
+
+    check = _command(commands, "check", "symbolic gradients against independent numbers")
+    check.add_argument("goals", nargs="*", metavar="PARAM", help="what to check (all parameters when none)")
+    _model_options(check)
+    _output_options(check, TABLE_FORMATS)
+    where = check.add_mutually_exclusive_group()
+    where.add_argument("--values", metavar="FILE", help="the point (JSON)")
+    where.add_argument("--seed", type=whole_number(0), help="a random point (0 when neither is given)")
+
+    gradient = _command(commands, "gradient", "loss and every gradient, as numbers")
+    _model_options(gradient)
+    _output_options(gradient, TABLE_FORMATS)
+    gradient.add_argument("--values", metavar="FILE", required=True, help="the point (JSON)")
+
+    article = _command(commands, "article", "the article, claim by claim, with computed evidence")
+    _output_options(article, DOCUMENT_FORMATS, default="text")
+    _document_options(article)
+
+    cells = _command(commands, "cells", "the built-in cells; the text of one, ready to be changed")
+    cells.add_argument("name", nargs="?", metavar="NAME", help="print this cell's text")
+    _output_options(cells, ("text", "json"))
+    return parser
+
+
+def _command(commands: Any, name: str, summary: str) -> Parser:
+    parser: Parser = commands.add_parser(name, help=summary, description=f"Print {summary}.")
+    return parser
+
+
+def _model_options(parser: Parser) -> None:
+    group = parser.add_argument_group("model")
+    group.add_argument("--cell", default="elman", metavar="NAME|FILE", help="a built-in cell or a file with equations (elman)")
+    group.add_argument("--steps", type=whole_number(1), metavar="T", help="the number of steps (3, or the length of x)")
+    group.add_argument("--form", type=one_of("scalar"), default="scalar", help="scalar")
+    group.add_argument("--losses", type=one_of("all", "last"), default="all", help="L = sum of all losses, or the last (all)")
+    group.add_argument("--loss", type=one_of("abstract", "squared", "cross-entropy"),
+                       help="abstract for derivations, squared where numbers are needed")  # fmt: skip
+    group.add_argument("--activation", type=one_of(*ACTIVATIONS), metavar="NAME",
+                       help="sigma (abstract); logistic where numbers are needed")  # fmt: skip
+    group.add_argument("--output-activation", type=one_of(*ACTIVATIONS), metavar="NAME", help="the same as --activation")
+    group.add_argument("--notation", type=one_of("article"), default="article", help="article")
+    group.add_argument("--max-steps", type=whole_number(1), default=10_000, metavar="N", help="the limit on T (10000)")
+
+
+def _output_options(parser: Parser, formats: Sequence[str], default: str | None = None) -> None:
+    group = parser.add_argument_group("output")
+    group.add_argument("--to", type=one_of(*formats), default=default or formats[0], metavar="FORMAT",
+                       help=f"{', '.join(formats)} ({default or formats[0]})")  # fmt: skip
+    group.add_argument("-o", "--output", metavar="FILE", default="-", help="write to FILE instead of standard output")
+    group.add_argument("--force", action="store_true", help="overwrite an existing FILE")
+    group.add_argument("--lang", type=one_of("en", "zh"), default="en", help="en or zh (en)")
+
+
+def _document_options(parser: Parser) -> None:
+    parser.add_argument("--standalone", action="store_true",
+                        help="LaTeX that compiles as it is (pdflatex; xelatex for zh)")  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code. Never a traceback for bad input."""
+    parser = build_parser()
+    try:
+        args, unknown = parser.parse_known_args(argv)
+        if args.command is None:
+            if unknown:
+                parser.error(f"unknown option {unknown[0]}")
+            parser.print_help()
+            return 0
+        if unknown:
+            return _complain(args.command, _unknown_argument(parser, args.command, unknown[0]))
+        return _run(args)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # the reader has gone (| head): nothing more to say, and nothing to flush at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+
+
+def _unknown_argument(parser: Parser, command: str, argument: str) -> str:
+    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    known = commands.choices[command].options()
+    if argument.startswith("-"):
+        option = argument.partition("=")[0]
+        return f"unknown option {option}.{suggest(option, known)} (try {PROGRAM} {command} --help)"
+    return f"unexpected argument {argument!r} (try {PROGRAM} {command} --help)"
+
+
+def _run(args: argparse.Namespace) -> int:
+    from rnn_symbolic.output import refuse_output, write_output
+
+    try:
+        refuse_output(args.output, args.force)  # before the work is done, not after
+        from rnn_symbolic import commands
+
+        text, code = commands.COMMANDS[args.command](args)
+        write_output(text, args.output, args.force)
+        return code
+    except (InputError, NumericalFailure) as error:
+        return _complain(args.command, str(error))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return _complain(args.command, f"cannot write {args.output}: {error.strerror or error}")
+
+
+def _complain(command: str, message: str) -> int:
+    line = " ".join(message.split())
+    print(f"{PROGRAM} {command}: error: {line}", file=sys.stderr)
+    return 2

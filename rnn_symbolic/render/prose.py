@@ -1,0 +1,48 @@
+"""The words of a derivation, one table per language; a test asserts that every table is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rnn_symbolic.derivation import Part
+from rnn_symbolic.errors import InputError
+from rnn_symbolic.forms import Rule
+
+LANGUAGES = ("en", "zh")
+
+
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """Everything a derivation says in one language.
+
+    ``reasons`` are sentences (why a line holds), ``rules`` short names for the margin; ``phrases`` hold the rest by
+    key, with ``{placeholders}``. Formulas stand between ``$`` signs.
+    """
+
+    titles: Mapping[Part, str]
+    intros: Mapping[Part, str]
+    rules: Mapping[Rule, str]
+    reasons: Mapping[Rule, str]
+    phrases: Mapping[str, str]
+
+    def say(self, key: str, **values: object) -> str:
+        """The phrase with its placeholders filled (formulas keep their braces: placeholders are <name>)."""
+        text = self.phrases[key]
+        for name, value in values.items():
+            assert f"<{name}>" in text, (key, name)
+            text = text.replace(f"<{name}>", str(value))
+        return text
+
+
+def prose(language: str) -> Prose:
+    """The table of a language. Raises InputError for one we do not have."""
+    if language == "en":
+        from rnn_symbolic.render.prose_en import ENGLISH
+
+        return ENGLISH
+    if language == "zh":
+        from rnn_symbolic.render.prose_zh import CHINESE
+
+        return CHINESE
+    raise InputError(f"{language!r} is not a language of this program: choose one of {', '.join(LANGUAGES)}")

@@ -1,0 +1,142 @@
+"""The words of a derivation in English."""
+
+from __future__ import annotations
+
+from rnn_symbolic.derivation import Part
+from rnn_symbolic.forms import Rule
+from rnn_symbolic.render.prose import Prose
+
+ENGLISH = Prose(
+    titles={
+        Part.FORWARD: "The forward pass, one equation per quantity and step",
+        Part.IMMEDIATE: "The immediate partials, one per operand of each equation",
+        Part.OUTPUTS: "From the loss to the outputs",
+        Part.STATES: "From the loss to the states",
+        Part.PATHS: "All paths from $L$ to <goal>",
+        Part.SUM: "Their sum",
+        Part.COLLECTED: "The factors that repeat along time, collected",
+        Part.ADJOINT: "The same in one backward pass",
+    },
+    intros={
+        Part.FORWARD: "Every quantity has a name of its own and is never substituted into another: this is what makes the "
+        "paths visible. The weights are the same in every step.",
+        Part.IMMEDIATE: "Each equation is differentiated once, by each quantity on its right-hand side, while all others "
+        "are held fixed. This table, at a generic step $t$, is all the calculus there is; what follows is bookkeeping.",
+        Part.OUTPUTS: "An output is read by the loss of its own step.",
+        Part.STATES: "A state is read by the output of its own step and, except in the last step, by the next state. "
+        "$\\partial L/\\partial h$ is the sum over its readers: what each reader receives, times the block that leads to it.",
+        Part.PATHS: "A path starts at the loss of one step and follows the readers backwards until an equation mentions "
+        "<goal>. There are <count>. Its value is the product of the immediate partials along it, in the order of the "
+        "route; the route stands in the margin.",
+        Part.SUM: "A shared quantity is differentiated by adding up all its paths: each is one way in which a change of "
+        "<goal> reaches $L$.",
+        Part.COLLECTED: "Here everything is a scalar, so factors may change places. The exact product stands above the "
+        "brace; the shorthand below it writes the different values of the slope as one.",
+        Part.ADJOINT: "All paths that enter at the same step share everything between the loss and that step. Grouped by "
+        "entry step, the sum needs each $\\partial L/\\partial h$ only once: $O(T)$ products instead of $O(T^{2})$ paths.",
+    },
+    rules={
+        Rule.CELL_EQUATION: "cell equation",
+        Rule.STEP_LOSS: "loss of the step",
+        Rule.TOTAL_LOSS: "total loss",
+        Rule.LAST_LOSS: "last loss only",
+        Rule.ADDEND: "an addend",
+        Rule.CONSTANT_MULTIPLE: "constant multiple",
+        Rule.WEIGHT: "linear in the operand",
+        Rule.WEIGHTED: "linear in the weight",
+        Rule.PRODUCT: "product rule",
+        Rule.ACTIVATION: "slope of the activation",
+        Rule.LOSS_SLOPE: "slope of the loss",
+        Rule.POWER: "power rule",
+        Rule.NESTED: "chain rule inside the equation",
+        Rule.SEVERAL_MENTIONS: "one product per mention",
+        Rule.LOGISTIC_CROSS_ENTROPY: "logistic and cross-entropy",
+        Rule.ONLY_READER: "only one reader",
+        Rule.SUM_OVER_READERS: "sum over the readers",
+        Rule.ALONG_PATH: "product along the path",
+        Rule.SUM_OVER_PATHS: "sum over all paths",
+        Rule.NO_PATH: "no path",
+        Rule.COLLECT: "scalars commute",
+        Rule.GROUP_BY_ENTRY: "grouped by entry step",
+    },
+    reasons={
+        Rule.CELL_EQUATION: "This is the cell's equation for <subject>, written at its step.",
+        Rule.STEP_LOSS: "This is the loss that step <step> contributes.",
+        Rule.TOTAL_LOSS: "The loss of the whole sequence is the sum (not the mean) of the losses of its steps.",
+        Rule.LAST_LOSS: "Only the last step has a loss: the article's view of the three paths.",
+        Rule.ADDEND: "<subject> contains it as an addend, so the immediate partial is 1.",
+        Rule.CONSTANT_MULTIPLE: "<subject> contains it times a constant.",
+        Rule.WEIGHT: "<subject> is linear in it: the partial is the weight that stands before it.",
+        Rule.WEIGHTED: "<subject> is linear in the weight: the partial is what the weight multiplies.",
+        Rule.PRODUCT: "<subject> contains it as a factor: the partial is the product of the other factors.",
+        Rule.ACTIVATION: "<subject> is a function of it: the partial is the slope, taken at the pre-activation.",
+        Rule.LOSS_SLOPE: "The loss of a step depends on the output of that step only; its slope there is the partial.",
+        Rule.POWER: "The power rule, with the chain rule for what is raised.",
+        Rule.NESTED: "Functions nested in one equation: the chain rule, the outermost slope first.",
+        Rule.SEVERAL_MENTIONS: "The equation of <subject> mentions it more than once: one product for each mention.",
+        Rule.LOGISTIC_CROSS_ENTROPY: "With $y = \\operatorname{logistic}(o)$ and $\\operatorname{logistic}'(o) = y\\,(1 - y)$ "
+        "the two factors multiply to $y - d$; nothing is left that could be divided by zero.",
+        Rule.ONLY_READER: "<subject> reaches $L$ through one quantity only, so there is one term.",
+        Rule.SUM_OVER_READERS: "<subject> reaches $L$ through each quantity that reads it: one term for each reader.",
+        Rule.ALONG_PATH: "Every immediate partial along the route is replaced by its entry in the table.",
+        Rule.SUM_OVER_PATHS: "A total derivative is the sum, over all paths, of the product of immediate partials.",
+        Rule.NO_PATH: "No path leads from $L$ to <subject>: the empty sum is 0.",
+        Rule.COLLECT: "Scalars commute, so the slopes and the recurrent weights can be brought together.",
+        Rule.GROUP_BY_ENTRY: "The paths that enter at one step share the factor $\\partial L/\\partial$(head of the entry).",
+    },
+    phrases={
+        "title": "The gradient of $L$ by <goal>",
+        "title-several": "The gradients of $L$ by <goals>",
+        "title-sub": "The gradient by <goal>",
+        "model": "<cell>, unrolled for <steps>",
+        "step-one": "$T = 1$ step",
+        "steps": "$T = <T>$ steps",
+        "loss-part": "The loss: from $L$ to the outputs and the states",
+        "conventions": "Conventions",
+        "scalar": "Everything is a scalar (the article computes with numbers). A gradient and a Jacobian are then the same "
+        "number, so <layout> needs no transposes. A weight has no step: it is shared by all.",
+        "layout-gradient": "the gradient layout (the shape of the parameter)",
+        "layout-jacobian": "the Jacobian layout (numerator layout)",
+        "partials": "$\\partial L/\\partial q$ is the total derivative: everything that depends on $q$ moves. "
+        "$\\partial^{+} a_{t}/\\partial q$ is the immediate partial: only the one equation that defines $a_{t}$ is "
+        "differentiated, all its other operands stand still.",
+        "abstract-activation": "$\\sigma$ is any differentiable function and $\\sigma'$ its derivative, "
+        "always taken at the pre-activation: $\\sigma'(<a>)$, not $\\sigma'(<h>)$.",
+        "activation": "The activation is $<symbol>$, with $<symbol>'(z) = <slope>$ taken at the pre-activation.",
+        "activation-formula": "The activation is $<symbol>$, with derivative $<slope>$.",
+        "activation-identity": "The activation is the identity: its slope 1 is not written.",
+        "output-activation": "The output has an activation of its own, $<symbol>$, with $<symbol>'(z) = <slope>$.",
+        "output-activation-formula": "The output has an activation of its own, $<symbol>$, with derivative $<slope>$.",
+        "output-activation-identity": "The output activation is the identity: its slope 1 is not written.",
+        "kink": "$<symbol>$ has no derivative at 0; by convention $<symbol>'(0) = 0$.",
+        "loss-abstract": "$\\ell_{t}$ is any differentiable loss of the output $y_{t}$ (with the target $d_{t}$ inside), "
+        "$\\ell_{t}'$ its derivative by $y_{t}$.",
+        "loss-squared": "The loss of a step is $\\tfrac{1}{2}(y_{t} - d_{t})^{2}$ (with the factor one half).",
+        "loss-cross-entropy": "The loss of a step is the cross-entropy $<formula>$.",
+        "loss-cell": "The loss of a step is the cell's own: $<formula>$.",
+        "losses-all": "$L = \\sum_{t} \\ell_{t}$ is the sum over all steps, not the mean.",
+        "losses-last": "$L = \\ell_{T}$: only the last step is scored (the article's view).",
+        "lag": "The lag of a path is its loss step minus its entry step, the step of the equation that mentions the goal.",
+        "elision": "Above six steps, tables show steps 1, 2 and $T$; sums their first two terms and the last; of the paths, "
+        "those of the first and the last loss with lags 0, 1 and the longest; a path through more than six steps the factors "
+        "of its first two steps and the last. Nothing is left out of a sum's value; --all prints everything.",
+        "paths-shown": "<shown> of <count> are shown.",
+        "no-recurrent": "No factor repeats along time: this gradient neither vanishes nor explodes with the lag.",
+        "shorthand": "The shorthand $<short>$ is a way of writing: it stands for $<exact>$, a product of <k> slopes at "
+        "different pre-activations. From $L$'s point of view the slope of the output and the output weight come on top.",
+        "checked": "What was checked",
+        "checked-lines": "<number> lines: both sides agree at a random point (seed <seed>, relative error <error>); total "
+        "derivatives by complex steps of the forward pass, immediate ones by complex steps of the one equation.",
+        "checked-lines-skipped": "<skipped> long lines were not evaluated one by one.",
+        "checked-gradient": "The sum over all <number> paths equals a complex step of the forward pass (relative error <error>).",
+        "checked-adjoint": "The adjoint recursion over the table gives the same (gradients compared: <number>, relative error <error>).",
+        "checked-count": "As many paths are listed as dynamic programming counts: <number>.",
+        "checked-sympy": "Proved: the sum over paths minus SymPy's own derivative of the inlined loss expands to 0, for "
+        "every $\\sigma$ and $\\ell_{t}$ that the model leaves open.",
+        "checked-sympy-skipped": "SymPy's proof was not attempted: it is made up to $T = <T>$ and <paths> paths.",
+        "checked-sympy-hint": "Not yet compared with SymPy: --verify proves the sum equal to SymPy's own derivative.",
+        "checked-failed": "FAILED (<check>): <detail>",
+        "checked-none": "No numbers: <detail>",
+        "for-goal": "<goal>:",
+    },
+)

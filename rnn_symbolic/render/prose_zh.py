@@ -1,0 +1,136 @@
+"""The words of a derivation in Chinese."""
+
+from __future__ import annotations
+
+from rnn_symbolic.derivation import Part
+from rnn_symbolic.forms import Rule
+from rnn_symbolic.render.prose import Prose
+
+CHINESE = Prose(
+    titles={
+        Part.FORWARD: "前向传播：每个量、每个时间步一个方程",
+        Part.IMMEDIATE: "直接偏导数：每个方程对其右端的每个量各求一次",
+        Part.OUTPUTS: "从损失到输出",
+        Part.STATES: "从损失到隐藏状态",
+        Part.PATHS: "从 $L$ 到 <goal> 的全部路径",
+        Part.SUM: "各路径之和",
+        Part.COLLECTED: "沿时间重复的因子合并",
+        Part.ADJOINT: "一次反向传递得到同样的结果",
+    },
+    intros={
+        Part.FORWARD: "每个量都有自己的名字，从不互相代入：正因如此，路径才看得见。各时间步共用同一组权重。",
+        Part.IMMEDIATE: "每个方程只对其右端的每个量求一次导，其余的量保持不动。这张表写在一般的时间步 $t$ 上，"
+        "全部的微积分都在这里；后面只是整理。",
+        Part.OUTPUTS: "输出只被它自己那一步的损失读取。",
+        Part.STATES: "隐藏状态被本步的输出读取，除最后一步外还被下一步的状态读取。"
+        "$\\partial L/\\partial h$ 是对所有读取者求和：读取者得到的导数，乘以通向它的那一段。",
+        Part.PATHS: "一条路径从某一步的损失出发，沿读取关系往回走，直到某个方程中出现 <goal>。共有 <count> 条。"
+        "路径的值是沿途直接偏导数的乘积，次序与路线一致；路线写在旁边。",
+        Part.SUM: "对共用的量求导，就是把它的所有路径相加：每条路径都是 <goal> 的变化到达 $L$ 的一种方式。",
+        Part.COLLECTED: "这里的量都是标量，因子可以交换。花括号上方是精确的乘积，下方的简写把各个不同的斜率写成了同一个。",
+        Part.ADJOINT: "在同一步进入的路径，从损失到该步的部分完全相同。按进入的时间步分组后，每个 "
+        "$\\partial L/\\partial h$ 只需算一次：$O(T)$ 次乘法，而不是 $O(T^{2})$ 条路径。",
+    },
+    rules={
+        Rule.CELL_EQUATION: "单元的方程",
+        Rule.STEP_LOSS: "该步的损失",
+        Rule.TOTAL_LOSS: "总损失",
+        Rule.LAST_LOSS: "只有最后一步的损失",
+        Rule.ADDEND: "加项",
+        Rule.CONSTANT_MULTIPLE: "常数倍",
+        Rule.WEIGHT: "对该量是线性的",
+        Rule.WEIGHTED: "对权重是线性的",
+        Rule.PRODUCT: "乘积法则",
+        Rule.ACTIVATION: "激活函数的斜率",
+        Rule.LOSS_SLOPE: "损失的斜率",
+        Rule.POWER: "幂法则",
+        Rule.NESTED: "方程内部的链式法则",
+        Rule.SEVERAL_MENTIONS: "每次出现各一个乘积",
+        Rule.LOGISTIC_CROSS_ENTROPY: "logistic 与交叉熵",
+        Rule.ONLY_READER: "只有一个读取者",
+        Rule.SUM_OVER_READERS: "对读取者求和",
+        Rule.ALONG_PATH: "沿路径相乘",
+        Rule.SUM_OVER_PATHS: "对所有路径求和",
+        Rule.NO_PATH: "没有路径",
+        Rule.COLLECT: "标量可交换",
+        Rule.GROUP_BY_ENTRY: "按进入的时间步分组",
+    },
+    reasons={
+        Rule.CELL_EQUATION: "这是 <subject> 的单元方程，写在它自己的时间步上。",
+        Rule.STEP_LOSS: "这是第 <step> 步贡献的损失。",
+        Rule.TOTAL_LOSS: "整个序列的损失是各步损失之和（不是平均）。",
+        Rule.LAST_LOSS: "只有最后一步计入损失：这是文章中三条路径的看法。",
+        Rule.ADDEND: "<subject> 中它是一个加项，所以直接偏导数是 1。",
+        Rule.CONSTANT_MULTIPLE: "<subject> 中它乘以一个常数。",
+        Rule.WEIGHT: "<subject> 对它是线性的：偏导数就是它前面的权重。",
+        Rule.WEIGHTED: "<subject> 对权重是线性的：偏导数就是权重所乘的量。",
+        Rule.PRODUCT: "<subject> 中它是一个因子：偏导数是其余因子的乘积。",
+        Rule.ACTIVATION: "<subject> 是它的函数：偏导数是斜率，在激活前的值处计算。",
+        Rule.LOSS_SLOPE: "一步的损失只依赖该步的输出；它在那里的斜率就是偏导数。",
+        Rule.POWER: "幂法则，被乘方的量再用链式法则。",
+        Rule.NESTED: "同一方程中函数嵌套：链式法则，最外层的斜率在前。",
+        Rule.SEVERAL_MENTIONS: "<subject> 的方程中它出现不止一次：每次出现各有一个乘积。",
+        Rule.LOGISTIC_CROSS_ENTROPY: "由 $y = \\operatorname{logistic}(o)$ 和 "
+        "$\\operatorname{logistic}'(o) = y\\,(1 - y)$，两个因子之积是 $y - d$；不再有可能为零的分母。",
+        Rule.ONLY_READER: "<subject> 只通过一个量到达 $L$，所以只有一项。",
+        Rule.SUM_OVER_READERS: "<subject> 通过每个读取它的量到达 $L$：每个读取者一项。",
+        Rule.ALONG_PATH: "把路线上的每个直接偏导数换成表中的值。",
+        Rule.SUM_OVER_PATHS: "全导数等于对所有路径求和，每条路径取直接偏导数的乘积。",
+        Rule.NO_PATH: "没有从 $L$ 到 <subject> 的路径：空和为 0。",
+        Rule.COLLECT: "标量可交换，所以斜率和循环权重可以分别集中到一起。",
+        Rule.GROUP_BY_ENTRY: "在同一步进入的路径有共同的因子：$L$ 对进入处的量的导数。",
+    },
+    phrases={
+        "title": "$L$ 对 <goal> 的梯度",
+        "title-several": "$L$ 对 <goals> 的梯度",
+        "title-sub": "对 <goal> 的梯度",
+        "model": "<cell>，展开为 <steps>",
+        "step-one": "$T = 1$ 个时间步",
+        "steps": "$T = <T>$ 个时间步",
+        "loss-part": "损失：从 $L$ 到输出和隐藏状态",
+        "conventions": "约定",
+        "scalar": "所有的量都是标量（文章用数来计算）。这时梯度与雅可比是同一个数，所以<layout>不需要转置。"
+        "权重没有时间下标：各步共用。",
+        "layout-gradient": "梯度布局（与参数同形）",
+        "layout-jacobian": "雅可比布局（分子布局）",
+        "partials": "$\\partial L/\\partial q$ 是全导数：凡依赖 $q$ 的量都随之变化。"
+        "$\\partial^{+} a_{t}/\\partial q$ 是直接偏导数：只对定义 $a_{t}$ 的那一个方程求导，其余的量不动。",
+        "abstract-activation": "$\\sigma$ 是任意可微函数，$\\sigma'$ 是它的导数，"
+        "总是在激活前的值处计算：$\\sigma'(<a>)$，而不是 $\\sigma'(<h>)$。",
+        "activation": "激活函数是 $<symbol>$，$<symbol>'(z) = <slope>$，在激活前的值处计算。",
+        "activation-formula": "激活函数是 $<symbol>$，导数为 $<slope>$。",
+        "activation-identity": "激活函数是恒等函数：斜率 1 不写出。",
+        "output-activation": "输出有自己的激活函数 $<symbol>$，$<symbol>'(z) = <slope>$。",
+        "output-activation-formula": "输出有自己的激活函数 $<symbol>$，导数为 $<slope>$。",
+        "output-activation-identity": "输出的激活函数是恒等函数：斜率 1 不写出。",
+        "kink": "$<symbol>$ 在 0 处不可导；约定 $<symbol>'(0) = 0$。",
+        "loss-abstract": "$\\ell_{t}$ 是输出 $y_{t}$ 的任意可微损失（真实值 $d_{t}$ 含在其中），"
+        "$\\ell_{t}'$ 是它对 $y_{t}$ 的导数。",
+        "loss-squared": "一步的损失是 $\\tfrac{1}{2}(y_{t} - d_{t})^{2}$（带有二分之一）。",
+        "loss-cross-entropy": "一步的损失是交叉熵 $<formula>$。",
+        "loss-cell": "一步的损失由单元给出：$<formula>$。",
+        "losses-all": "$L = \\sum_{t} \\ell_{t}$ 是各步损失之和，不是平均。",
+        "losses-last": "$L = \\ell_{T}$：只计最后一步的损失（文章的看法）。",
+        "lag": "路径的滞后是损失所在的步减去进入的步，即出现所求之量的那个方程所在的步。",
+        "elision": "超过六步时，表只列第 1、2、$T$ 步；和式只列前两项与最后一项；路径只列第一个与最后一个损失中滞后为 0、1 和最长的；"
+        "经过六步以上的路径只列前两步与最后一步的因子。和的值不缺任何一项；--all 可全部列出。",
+        "paths-shown": "列出了 <count> 条中的 <shown> 条。",
+        "no-recurrent": "没有沿时间重复的因子：这个梯度不会随滞后而消失或爆炸。",
+        "shorthand": "简写 $<short>$ 只是一种写法：它代表 $<exact>$，即 <k> 个斜率的乘积，各在不同的激活前的值处。"
+        "从 $L$ 来看，还要乘上输出的斜率和输出权重。",
+        "checked": "已检验的内容",
+        "checked-lines": "<number> 行：等号两边在一个随机点（种子 <seed>）数值相等，相对误差 <error>；"
+        "全导数用前向传播的复数步长法，直接偏导数用单个方程的复数步长法。",
+        "checked-lines-skipped": "有 <skipped> 个很长的行没有逐一计算。",
+        "checked-gradient": "全部 <number> 条路径之和等于前向传播的复数步长导数（相对误差 <error>）。",
+        "checked-adjoint": "按表做伴随递推得到同样的数（<number> 个梯度，相对误差 <error>）。",
+        "checked-count": "列出的路径数与动态规划所得相同：<number>。",
+        "checked-sympy": "已证明：路径之和减去 SymPy 对代入后的损失所求的导数，展开后为 0；"
+        "对模型中未指定的任意 $\\sigma$ 和 $\\ell_{t}$ 都成立。",
+        "checked-sympy-skipped": "没有用 SymPy 证明：只在 $T \\le <T>$ 且路径不超过 <paths> 条时进行。",
+        "checked-sympy-hint": "尚未与 SymPy 比较：--verify 可证明该和等于 SymPy 自己求得的导数。",
+        "checked-failed": "未通过（<check>）：<detail>",
+        "checked-none": "没有数值：<detail>",
+        "for-goal": "<goal>：",
+    },
+)

@@ -1,0 +1,102 @@
+"""The words of tables, one table per language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rnn_symbolic.errors import InputError
+
+TABLE_WORDS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "paths-title": "Paths from $L$ to <goal>",
+        "paths-count": "There are <count> paths from $L$ to <goal> (<cell>, $T = <T>$).",
+        "paths-top": "The <shown> largest of <count> paths.",
+        "paths-none": "No path leads from $L$ to <goal>: the derivative is 0.",
+        "total": "Their sum, <derivative>, is <value>.",
+        "route": "route",
+        "product": "product",
+        "loss": "loss step",
+        "entry": "entry step",
+        "lag": "lag",
+        "count": "paths",
+        "value": "value",
+        "log10": "log10",
+        "sign": "sign",
+        "gradient-title": "Gradients",
+        "point": "Loss $L$ = <loss>.",
+        "quantity": "quantity",
+        "gradient": "gradient",
+        "check-title": "Symbolic against numeric gradients",
+        "at": "at",
+        "method": "method",
+        "symbolic": "symbolic",
+        "numeric": "numeric",
+        "error": "error",
+        "tolerance": "tolerance",
+        "status": "status",
+        "passed": "passed",
+        "failed": "FAILED",
+        "inconclusive": "inconclusive",
+        "all-passed": "All passed.",
+        "not-passed": "<failed> failed, <inconclusive> inconclusive, <passed> passed.",
+        "complex step": "complex step",
+        "Richardson": "Richardson",
+        "note": "<wrt>, <method>: <note>",
+    },
+    "zh": {
+        "paths-title": "从 $L$ 到 <goal> 的路径",
+        "paths-count": "从 $L$ 到 <goal> 共有 <count> 条路径（<cell>，$T = <T>$）。",
+        "paths-top": "<count> 条路径中最大的 <shown> 条。",
+        "paths-none": "没有从 $L$ 到 <goal> 的路径：导数为 0。",
+        "total": "它们的和 <derivative> 等于 <value>。",
+        "route": "路线",
+        "product": "乘积",
+        "loss": "损失步",
+        "entry": "进入步",
+        "lag": "滞后",
+        "count": "路径数",
+        "value": "值",
+        "log10": "log10",
+        "sign": "符号",
+        "gradient-title": "梯度",
+        "point": "损失 $L$ = <loss>。",
+        "quantity": "量",
+        "gradient": "梯度",
+        "check-title": "符号梯度与数值梯度",
+        "at": "取值点",
+        "method": "方法",
+        "symbolic": "符号值",
+        "numeric": "数值",
+        "error": "误差",
+        "tolerance": "容许误差",
+        "status": "结论",
+        "passed": "通过",
+        "failed": "未通过",
+        "inconclusive": "无法判定",
+        "all-passed": "全部通过。",
+        "not-passed": "<failed> 项未通过，<inconclusive> 项无法判定，<passed> 项通过。",
+        "complex step": "复数步长",
+        "Richardson": "Richardson 外推",
+        "note": "<wrt>，<method>：<note>",
+    },
+}
+
+
+def say(language: str, key: str, **values: object) -> str:
+    """A phrase in a language, with its <placeholders> filled."""
+    if language not in TABLE_WORDS:
+        raise InputError(f"{language!r} is not a language of this program: choose one of {', '.join(TABLE_WORDS)}")
+    text = TABLE_WORDS[language][key]
+    for name, value in values.items():
+        assert f"<{name}>" in text, (key, name)
+        text = text.replace(f"<{name}>", str(value))
+    return text
+
+
+def number(value: float, digits: int = 10) -> str:
+    """A number in a table: ten significant digits, the exact ones are in the JSON.
+
+    >>> number(0.1 + 0.2), number(-1.5e-300)
+    ('0.3', '-1.5e-300')
+    """
+    return f"{value:.{digits}g}"
