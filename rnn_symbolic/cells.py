@@ -88,9 +88,7 @@ class Cell:
         ['h_0', 'h_-1']
         """
         return tuple(
-            Quantity(state, -back)
-            for state, lag in zip(self.states, self.lags, strict=True)
-            for back in range(lag)
+            Quantity(state, -back) for state, lag in zip(self.states, self.lags, strict=True) for back in range(lag)
         )
 
 

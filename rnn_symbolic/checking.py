@@ -18,17 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnn_symbolic.errors import ForwardOverflow, InputError, NumericalFailure, suggest
-from rnn_symbolic.expressions import (
-    Add,
-    Apply,
-    Call,
-    Expression,
-    Multiply,
-    Number,
-    Power,
-    Quantity,
-    walk,
-)
+from rnn_symbolic.expressions import Add, Apply, Call, Expression, Multiply, Power, Quantity, walk
 from rnn_symbolic.functions import FUNCTIONS
 from rnn_symbolic.model import Model
 from rnn_symbolic.numeric import COMPLEX_STEP, FLOATS, Key, Point, Values, evaluate, forward
@@ -183,8 +173,11 @@ def _undecided(verdicts: Verdicts) -> int:
 
 def _goals(model: Model, wrt: str | Quantity | Iterable[str | Quantity] | None) -> tuple[Quantity, ...]:
     if wrt is None:
-        return model.parameters
+        wrt = model.parameters
     names = (wrt,) if isinstance(wrt, str | Quantity) else tuple(wrt)
+    if not names:  # "all passed" must not be said of nothing
+        near = ", ".join(map(str, (*model.initial_states, Quantity("y", model.steps))))
+        raise InputError(f"there is nothing to check: name a quantity of {model.cell.name}, such as {near}")
     return tuple(model.resolve(name) if isinstance(name, str) else name for name in names)
 
 
@@ -266,6 +259,7 @@ def magnitude(expression: Expression, values: Values, t: int = 0) -> float:
     """The size of what is added up: every sum with the absolute values of its terms; ×EPSILON is its rounding.
 
     >>> from fractions import Fraction
+    >>> from rnn_symbolic.expressions import Number
     >>> magnitude(Add((Number(Fraction(3)), Number(Fraction(-3)))), {})
     6.0
     """
@@ -273,11 +267,14 @@ def magnitude(expression: Expression, values: Values, t: int = 0) -> float:
         case Add(terms):
             return sum(magnitude(term, values, t) for term in terms)
         case Multiply(factors):
-            return math.prod(magnitude(factor, values, t) for factor in factors)
+            return math.prod((magnitude(factor, values, t) for factor in factors), start=1.0)
         case Apply(left, right):
             return magnitude(left, values, t) * magnitude(right, values, t)
         case Power(base, exponent) if exponent > 0:
-            return float(magnitude(base, values, t) ** float(exponent))
+            try:
+                return float(math.pow(magnitude(base, values, t), exponent))
+            except OverflowError:
+                return math.inf
     return float(abs(evaluate(expression, values, FLOATS, t)))
 
 
@@ -365,7 +362,8 @@ def _crossed(model: Model, stencil: list[Values]) -> KinkArgument | None:
     for column in zip(*(kink_arguments(model, values) for values in stencil), strict=True):
         distances = [argument.z for argument in column]
         if min(distances) <= 0 <= max(distances) and min(distances) != max(distances):
-            return column[0]
+            first: KinkArgument = column[0]
+            return first
     return None
 
 

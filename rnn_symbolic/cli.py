@@ -37,8 +37,8 @@ ACTIVATIONS = (
 class Parser(argparse.ArgumentParser):
     """argparse whose errors are one line, with the nearest name."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **kwargs})
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message} (try {self.prog} --help)\n")
@@ -98,8 +98,12 @@ def build_parser() -> Parser:
     _document_options(derive)
     derive.add_argument("--depth", type=whole_number(1), default=2, help="1 abstract, 2 derivation, 3 lecture (2)")
     derive.add_argument("--all", action="store_true", help="elide nothing, however large T is")
-    derive.add_argument("--verify", action="store_true", help="prove the sum equal to SymPy's derivative; exit 1 if not")
-    derive.add_argument("--layout", type=one_of("gradient", "jacobian"), default="gradient", help="gradient or jacobian")
+    derive.add_argument(
+        "--verify", action="store_true", help="prove the sum equal to SymPy's derivative; exit 1 if not"
+    )
+    derive.add_argument(
+        "--layout", type=one_of("gradient", "jacobian"), default="gradient", help="gradient or jacobian"
+    )
     derive.add_argument("--seed", type=whole_number(0), default=0, help="the random point of the checks (0)")
 
     paths = _command(commands, "paths", "all paths from L to a quantity")
@@ -109,9 +113,13 @@ def build_parser() -> Parser:
     paths.add_argument("--values", metavar="FILE", help="numbers (JSON): every path gets its value")
     paths.add_argument("--count", action="store_true", help="count the paths without listing them")
     paths.add_argument("--by", type=one_of("lag", "loss", "route"), help="group by lag, loss or route")
-    paths.add_argument("--granularity", type=one_of("state", "node"), default="state", help="what a path visits: state or node")
+    paths.add_argument(
+        "--granularity", type=one_of("state", "node"), default="state", help="what a path visits: state or node"
+    )
     paths.add_argument("--top", type=whole_number(1), metavar="N", help="the N largest at the given values")
-    paths.add_argument("--max-paths", type=whole_number(1), default=20_000, metavar="N", help="the listing limit (20000)")
+    paths.add_argument(
+        "--max-paths", type=whole_number(1), default=20_000, metavar="N", help="the listing limit (20000)"
+    )
     paths.add_argument("--all", action="store_true", help="write long products out")
 
     check = _command(commands, "check", "symbolic gradients against independent numbers")
@@ -144,15 +152,21 @@ def _command(commands: Any, name: str, summary: str) -> Parser:
 
 def _model_options(parser: Parser) -> None:
     group = parser.add_argument_group("model")
-    group.add_argument("--cell", default="elman", metavar="NAME|FILE", help="a built-in cell or a file with equations (elman)")
+    group.add_argument(
+        "--cell", default="elman", metavar="NAME|FILE", help="a built-in cell or a file with equations (elman)"
+    )
     group.add_argument("--steps", type=whole_number(1), metavar="T", help="the number of steps (3, or the length of x)")
     group.add_argument("--form", type=one_of("scalar"), default="scalar", help="scalar")
-    group.add_argument("--losses", type=one_of("all", "last"), default="all", help="L = sum of all losses, or the last (all)")
+    group.add_argument(
+        "--losses", type=one_of("all", "last"), default="all", help="L = sum of all losses, or the last (all)"
+    )
     group.add_argument("--loss", type=one_of("abstract", "squared", "cross-entropy"),
                        help="abstract for derivations, squared where numbers are needed")  # fmt: skip
     group.add_argument("--activation", type=one_of(*ACTIVATIONS), metavar="NAME",
                        help="sigma (abstract); logistic where numbers are needed")  # fmt: skip
-    group.add_argument("--output-activation", type=one_of(*ACTIVATIONS), metavar="NAME", help="the same as --activation")
+    group.add_argument(
+        "--output-activation", type=one_of(*ACTIVATIONS), metavar="NAME", help="the same as --activation"
+    )
     group.add_argument("--notation", type=one_of("article"), default="article", help="article")
     group.add_argument("--max-steps", type=whole_number(1), default=10_000, metavar="N", help="the limit on T (10000)")
 

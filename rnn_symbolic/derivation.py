@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from rnn_symbolic.cells import Cell
@@ -139,7 +140,9 @@ def derive_gradient(
     return Derivation(model, goal, (*before, *(section for section in own if section.steps)), whole)
 
 
-def derive_gradients(model: Model, goals: Iterable[str | Quantity] = (), *, whole: bool = False) -> tuple[Derivation, ...]:
+def derive_gradients(
+    model: Model, goals: Iterable[str | Quantity] = (), *, whole: bool = False
+) -> tuple[Derivation, ...]:
     """The derivations of several gradients (of all parameters when none is named), sharing their common sections."""
     goals = tuple(goals) or model.parameters
     common = common_sections(model, whole=whole)
@@ -174,9 +177,7 @@ def _forward_section(model: Model, whole: bool) -> Section:
             equation = model.equation_of(definition.target.at(t))
             assert equation is not None
             rule = Rule.STEP_LOSS if equation.target.name == "l" else Rule.CELL_EQUATION
-            steps.append(
-                Step(rule, Written(equation.target), Written(equation.expression), subject=equation.target)
-            )
+            steps.append(Step(rule, Written(equation.target), Written(equation.expression), subject=equation.target))
     rule = Rule.LAST_LOSS if model.losses == "last" else Rule.TOTAL_LOSS
     last = Step(rule, Written(model.total.target), Written(model.total.expression), subject=model.total.target)
     return Section(Part.FORWARD, (*steps, last))
@@ -216,7 +217,7 @@ def _immediate_section(model: Model) -> Section:
     ]
     if model.collapse is not None:
         y = model.definition["y"].target
-        o = model.definition["y"].expression.argument  # type: ignore[union-attr]
+        o = model.collapse.argument
         chain = Multiply((Derivative(Quantity("l", 0, "t"), y, True), Derivative(y, o, True)))
         rows.append(Step(Rule.LOGISTIC_CROSS_ENTROPY, Written(chain), Written(model.collapse.result.value), subject=y))
     return Section(Part.IMMEDIATE, tuple(rows))
@@ -295,7 +296,7 @@ def partials_along(leg: Leg) -> tuple[Expression, ...] | None:
     if leg.through is None:
         return None
     nodes = (leg.head, *leg.through, leg.tail)
-    return tuple(Derivative(of, wrt, immediate=True) for of, wrt in zip(nodes, nodes[1:], strict=False))
+    return tuple(Derivative(of, wrt, immediate=True) for of, wrt in pairwise(nodes))
 
 
 # --- sections of one gradient --------------------------------------------------------------------------------------
@@ -367,4 +368,3 @@ def _adjoint_section(g: Graph) -> Section:
     after = Written(terms[0] if len(terms) == 1 else Add(tuple(terms)))
     step = Step(Rule.GROUP_BY_ENTRY, total(g.goal), after, subject=g.goal)
     return Section(Part.ADJOINT, (step,), g.goal)
-

@@ -261,9 +261,7 @@ COMPLEX_STEP = 1e-30
 """Im f(z + i h)/h is exact to rounding for analytic f: nothing is subtracted, so h may be as small as we like."""
 
 
-def complex_step(
-    model: Model, point: Point, wrt: Key, arithmetic: Arithmetic = FLOATS, of: Key = ("L", None)
-) -> float:
+def complex_step(model: Model, point: Point, wrt: Key, arithmetic: Arithmetic = FLOATS, of: Key = ("L", None)) -> float:
     """∂of/∂wrt by one complex forward pass: the table of local derivatives is not used."""
     values = forward(model, point, arithmetic, (wrt, complex(0.0, COMPLEX_STEP)))
     return complex(values[of]).imag / COMPLEX_STEP
@@ -379,8 +377,7 @@ def adjoints(
             for edge in by_head.get(head, ()):
                 if model.collapse and head == "l":
                     # ∂ℓ_t/∂o_t = y_t − d_t directly; y_t = logistic(o_t) has no other operand
-                    o = model.definition["y"].expression.argument  # type: ignore[union-attr]
-                    credit((o.name, t), adjoint * worth(model.collapse.result.value, t))
+                    credit((model.collapse.argument.name, t), adjoint * worth(model.collapse.result.value, t))
                     break
                 tail = edge.tail
                 step = tail.step + t if tail.index and tail.step is not None else tail.step

@@ -201,7 +201,7 @@ def _plain(tokens: list[str], i: int, closing: bool) -> tuple[str, int]:
     out: list[str] = []
     while i < len(tokens):
         token = tokens[i]
-        if token == "}":  # noqa: S105
+        if token == "}":
             if closing:
                 return "".join(out), i + 1
             raise ValueError("unbalanced braces in a formula")
@@ -224,16 +224,16 @@ def _group(tokens: list[str], i: int) -> tuple[str, int]:
 
 def _plain_token(tokens: list[str], i: int) -> tuple[str, int]:
     token = tokens[i]
-    if token == "{":  # noqa: S105
+    if token == "{":
         return _plain(tokens, i + 1, closing=True)
     if token in "_^":
         inner, i = _group(tokens, i + 1)
-        return _script(inner, _SUBSCRIPTS if token == "_" else _SUPERSCRIPTS, token), i  # noqa: S105
-    if token == "'":  # noqa: S105
+        return _script(inner, _SUBSCRIPTS if token == "_" else _SUPERSCRIPTS, token), i
+    if token == "'":
         return "′", i + 1
-    if token == "~":  # noqa: S105
+    if token == "~":
         return " ", i + 1
-    if token == "&":  # noqa: S105
+    if token == "&":
         return "", i + 1
     if not token.startswith("\\"):
         return token.replace("-", "−"), i + 1

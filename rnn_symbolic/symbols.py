@@ -73,7 +73,7 @@ class Activation(sp.Function):  # type: ignore[misc]
         return prettyForm(*prettyForm(head).right(*printer._print(self.args[0]).parens()))
 
 
-class sigma(Activation):  # noqa: N801 - the name that is printed
+class sigma(Activation):
     """The abstract activation σ."""
 
     letter = "sigma"
@@ -83,7 +83,7 @@ class sigma(Activation):  # noqa: N801 - the name that is printed
         return sigma_prime(z)
 
 
-class sigma_prime(Activation):  # noqa: N801
+class sigma_prime(Activation):
     """σ', the derivative of the abstract activation."""
 
     letter, order = "sigma", 1
@@ -93,13 +93,13 @@ class sigma_prime(Activation):  # noqa: N801
         return sigma_second(z)
 
 
-class sigma_second(Activation):  # noqa: N801
+class sigma_second(Activation):
     """σ''; further derivatives are not needed for a gradient or a Hessian."""
 
     letter, order = "sigma", 2
 
 
-class tanh(Activation):  # noqa: N801
+class tanh(Activation):
     """tanh z, with tanh' kept as a node of its own."""
 
     letter = "tanh"
@@ -113,7 +113,7 @@ class tanh(Activation):  # noqa: N801
         return sp.tanh(z)
 
 
-class tanh_prime(Activation):  # noqa: N801
+class tanh_prime(Activation):
     """tanh'(z) = 1 − tanh²(z)."""
 
     letter, order = "tanh", 1
@@ -127,7 +127,7 @@ class tanh_prime(Activation):  # noqa: N801
         return 1 - sp.tanh(z) ** 2
 
 
-class logistic(Activation):  # noqa: N801
+class logistic(Activation):
     """1/(1 + e^{−z})."""
 
     letter = "logistic"
@@ -141,7 +141,7 @@ class logistic(Activation):  # noqa: N801
         return 1 / (1 + sp.exp(-z))
 
 
-class logistic_prime(Activation):  # noqa: N801
+class logistic_prime(Activation):
     """logistic'(z) = logistic(z)(1 − logistic(z))."""
 
     letter, order = "logistic", 1
@@ -155,7 +155,7 @@ class logistic_prime(Activation):  # noqa: N801
         return sp.exp(-z) / (1 + sp.exp(-z)) ** 2
 
 
-class relu(Activation):  # noqa: N801
+class relu(Activation):
     """max(0, z)."""
 
     letter = "relu"
@@ -169,7 +169,7 @@ class relu(Activation):  # noqa: N801
         return sp.Max(0, z)
 
 
-class relu_prime(Activation):  # noqa: N801
+class relu_prime(Activation):
     """1 for z > 0, 0 for z ≤ 0; the value at the kink is a convention."""
 
     letter, order = "relu", 1
@@ -183,7 +183,7 @@ class relu_prime(Activation):  # noqa: N801
         return sp.Piecewise((1, z > 0), (0, True))
 
 
-class softplus(Activation):  # noqa: N801
+class softplus(Activation):
     """log(1 + e^z); its derivative is the logistic function."""
 
     letter = "softplus"
@@ -197,7 +197,7 @@ class softplus(Activation):  # noqa: N801
         return sp.log(1 + sp.exp(z))
 
 
-class softplus_prime(Activation):  # noqa: N801
+class softplus_prime(Activation):
     """softplus'(z) = logistic(z)."""
 
     letter, order = "softplus", 1
@@ -211,7 +211,7 @@ class softplus_prime(Activation):  # noqa: N801
         return 1 / (1 + sp.exp(-z))
 
 
-class step_loss(sp.Function):  # type: ignore[misc]  # noqa: N801
+class step_loss(sp.Function):  # type: ignore[misc]
     """ℓ_t(y), the abstract loss of step t; the arguments are t and y."""
 
     nargs = (2,)
@@ -236,13 +236,13 @@ class step_loss(sp.Function):  # type: ignore[misc]  # noqa: N801
         return prettyForm(*prettyForm("ℓ" + digits + "′" * self.order).right(*printer._print(y).parens()))
 
 
-class step_loss_prime(step_loss):  # noqa: N801
+class step_loss_prime(step_loss):
     """ℓ_t'(y)."""
 
     order = 1
 
 
-class step_loss_second(step_loss):  # noqa: N801
+class step_loss_second(step_loss):
     """ℓ_t''(y)."""
 
     order = 2

@@ -129,30 +129,20 @@ def _differentiate(expression: Expression, wrt: Quantity) -> tuple[Product, ...]
                 for term in _differentiate(factor, wrt)
             )
         case Apply(left, right):
-            through_right = tuple(
-                (Factor(LocalRule.MATRIX, left), *term) for term in _differentiate(right, wrt)
-            )
-            through_left = tuple(
-                (*term, Factor(LocalRule.ARGUMENT, right)) for term in _differentiate(left, wrt)
-            )
+            through_right = tuple((Factor(LocalRule.MATRIX, left), *term) for term in _differentiate(right, wrt))
+            through_left = tuple((*term, Factor(LocalRule.ARGUMENT, right)) for term in _differentiate(left, wrt))
             return through_left + through_right
         case Power(base, exponent):
-            rate = (
-                Factor(LocalRule.NUMBER, Number(exponent)),
-                Factor(LocalRule.POWER, base if exponent == 2 else Power(base, exponent - 1)),
-            )
-            if exponent == 1:
-                rate = (Factor(LocalRule.NUMBER, ONE), Factor(LocalRule.NUMBER, ONE))
-            return tuple(rate + term for term in _differentiate(base, wrt))
+            reduced = base if exponent == 2 else Power(base, exponent - 1)
+            number, power = Factor(LocalRule.NUMBER, Number(exponent)), Factor(LocalRule.POWER, reduced)
+            return tuple((number, power, *term) for term in _differentiate(base, wrt))
     return ()
 
 
 def _slope_factors(value: Expression) -> Product:
     """φ'(z) as factors: the sign of cos' = −sin and the ½ of sqrt' are numbers of their own."""
     parts = value.factors if isinstance(value, Multiply) else (value,)
-    return tuple(
-        Factor(LocalRule.NUMBER if isinstance(part, Number) else LocalRule.SLOPE, part) for part in parts
-    )
+    return tuple(Factor(LocalRule.NUMBER if isinstance(part, Number) else LocalRule.SLOPE, part) for part in parts)
 
 
 def _coefficient(value: Expression) -> Factor:
@@ -197,6 +187,7 @@ class Collapse:
     once y rounds to 0 or 1.
     """
 
+    argument: Quantity  # o_t, at the generic step
     loss_rate: Product
     output_rate: Product
     result: Factor
@@ -216,6 +207,7 @@ def find_collapse(equations: tuple[Equation, ...]) -> Collapse | None:
     if output.expression.function != "logistic" or not isinstance(o, Quantity) or o.step != 0:
         return None
     return Collapse(
+        o,
         as_product(differentiate(loss.expression, y)),
         as_product(differentiate(output.expression, o)),
         Factor(LocalRule.COLLAPSE, add(y, multiply(MINUS_ONE, d))),

@@ -235,5 +235,3 @@ def stand_in_valuation(model: Model, seed: int = 0, tries: int = 20) -> Valuatio
         except NumericalFailure as error:
             failure = error
     raise failure
-
-

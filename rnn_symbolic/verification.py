@@ -79,9 +79,7 @@ def verify(derivation: Derivation, *, symbolic: bool = True, seed: int = 0) -> V
     return verify_all((derivation,), symbolic=symbolic, seed=seed)[0]
 
 
-def verify_all(
-    derivations: Sequence[Derivation], *, symbolic: bool = True, seed: int = 0
-) -> tuple[Verification, ...]:
+def verify_all(derivations: Sequence[Derivation], *, symbolic: bool = True, seed: int = 0) -> tuple[Verification, ...]:
     """Check several derivations of one model at one point; the lines they share are checked with the first."""
     verifications: list[Verification] = []
     try:
@@ -250,9 +248,8 @@ def _collapse_holds(model: Model) -> bool:
     collapse = model.collapse
     assert collapse is not None
     left = read(product_value(collapse.loss_rate)) * read(product_value(collapse.output_rate))
-    o = model.definition["y"].expression.argument  # type: ignore[union-attr]
+    o = collapse.argument
     y = logistic(read(o))
     left = left.subs(read(model.definition["y"].target), y).subs(logistic_prime(read(o)), y * (1 - y))
     right = read(collapse.result.value).subs(read(model.definition["y"].target), y)
     return bool(sp.cancel(sp.together(left - right)) == 0)
-

@@ -60,8 +60,7 @@ class Unbalanced(ValueError):
 def tools_required() -> bool:
     """Must a missing tool fail its tests? On a build machine, or on request."""
     return any(
-        os.environ.get(name, "").lower() not in ("", "0", "false")
-        for name in ("CI", "RNN_SYMBOLIC_REQUIRE_TOOLS")
+        os.environ.get(name, "").lower() not in ("", "0", "false") for name in ("CI", "RNN_SYMBOLIC_REQUIRE_TOOLS")
     )
 
 
@@ -95,10 +94,7 @@ def katex_failures(formulas: Iterable[tuple[str, str, bool]]) -> list[dict[str, 
 
     One process reads all of them, so give it thousands at once.
     """
-    lines = [
-        json.dumps({"id": identity, "latex": latex, "display": display})
-        for identity, latex, display in formulas
-    ]
+    lines = [json.dumps({"id": identity, "latex": latex, "display": display}) for identity, latex, display in formulas]
     if not lines:
         return []
     run = subprocess.run(
@@ -147,9 +143,7 @@ def compile_tex(source: str, engine: Engine, tmp_path: Path) -> list[float]:
     complaints = re.findall(r"^(?:! .*|l\.\d+ .*|Missing character: .*)$", log, re.MULTILINE)
     assert run.returncode == 0, f"{engine}: " + "\n".join(complaints or run.stdout.splitlines()[-15:])
     assert not complaints, f"{engine}: " + "\n".join(complaints)
-    return [
-        float(width) for width in re.findall(r"^Overfull \\hbox \(([\d.]+)pt too wide\)", log, re.MULTILINE)
-    ]
+    return [float(width) for width in re.findall(r"^Overfull \\hbox \(([\d.]+)pt too wide\)", log, re.MULTILINE)]
 
 
 # --- LaTeX documents ---

@@ -124,9 +124,7 @@ def refusal(source: str) -> str:
     return message
 
 
-@pytest.mark.parametrize(
-    "source", ["", "bananas", "no/such/file.cell", "\x00", "a" * 300, "\ud800", "\x1b[31m"]
-)
+@pytest.mark.parametrize("source", ["", "bananas", "no/such/file.cell", "\x00", "a" * 300, "\ud800", "\x1b[31m"])
 def test_an_unknown_name_lists_the_known(source: str) -> None:
     message = refusal(source)
     assert repr(source) in message or "cannot read" in message

@@ -158,8 +158,7 @@ def test_every_function_is_read(name: str) -> None:
 
 def test_states_and_parameters_come_in_reading_order() -> None:
     reading = read_cell_text(
-        "scalar tau\na = V @ c[t-1] + W @ h[t-3]\nh = tanh(a) * tau + h[t-1]\n"
-        "c = h + b\ny = c + a[t-2] + W @ h"
+        "scalar tau\na = V @ c[t-1] + W @ h[t-3]\nh = tanh(a) * tau + h[t-1]\nc = h + b\ny = c + a[t-2] + W @ h"
     )
     assert reading.states == ("c", "h", "a")
     assert reading.lags == (1, 3, 2)

@@ -85,9 +85,7 @@ def test_katex_names_the_wrong_one_among_many(katex):
 
 @pytest.mark.slow
 def test_katex_reads_thousands_in_one_process(katex):
-    formulas = [
-        (str(i), rf"\sum_{{t=1}}^{{{i}}} \frac{{\partial \ell_t}}{{\partial W_x}}", True) for i in range(5000)
-    ]
+    formulas = [(str(i), rf"\sum_{{t=1}}^{{{i}}} \frac{{\partial \ell_t}}{{\partial W_x}}", True) for i in range(5000)]
     assert katex_failures(formulas) == []
 
 
@@ -101,10 +99,7 @@ def test_pdflatex_typesets_an_article(tmp_path):
 
 def test_xelatex_typesets_chinese(tmp_path):
     require(have_tex("xelatex"), "xelatex with ctex is not installed")
-    assert (
-        compile_tex(CHINESE_ARTICLE.replace("BODY", "循环神经网络的梯度。" + DISPLAY), "xelatex", tmp_path)
-        == []
-    )
+    assert compile_tex(CHINESE_ARTICLE.replace("BODY", "循环神经网络的梯度。" + DISPLAY), "xelatex", tmp_path) == []
 
 
 @pytest.mark.parametrize(

@@ -136,10 +136,7 @@ def test_an_import_that_goes_up_is_seen(source, expected):
 
 def test_rooms_with_several_files_are_one_room():
     path = PACKAGE / "render" / "latex.py"
-    assert (
-        upward_imports("from .text import x\nfrom rnn_symbolic.render import y\nfrom ..model import z", path)
-        == []
-    )
+    assert upward_imports("from .text import x\nfrom rnn_symbolic.render import y\nfrom ..model import z", path) == []
     assert upward_imports("from ..cli import main", path) == ["1: cli"]
 
 
@@ -177,9 +174,7 @@ def test_importing_the_package_is_light():
 
 # --- text is never evaluated ---
 
-EVALUATES = frozenset(
-    "sympify parse_expr parse_latex parse_mathematica S eval exec compile __import__".split()
-)
+EVALUATES = frozenset("sympify parse_expr parse_latex parse_mathematica S eval exec compile __import__".split())
 UNSAFE_IMPORTS = frozenset("pickle cPickle dill cloudpickle marshal shelve".split())
 SYMPIFIES_ITS_ARGUMENTS = frozenset("subs xreplace diff evalf simplify expand lambdify".split())
 
@@ -214,9 +209,7 @@ def _called(function: ast.expr) -> str:
 
 def _operands(call: ast.Call) -> Iterator[ast.expr]:
     """The arguments of a call and the entries of those that are lists, tuples or dictionaries."""
-    queue = (
-        call.args[:2] if _called(call.func) == "lambdify" else list(call.args)
-    )  # its third names a library
+    queue = call.args[:2] if _called(call.func) == "lambdify" else list(call.args)  # its third names a library
     while queue:
         node = queue.pop()
         yield node

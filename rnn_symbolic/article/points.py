@@ -11,7 +11,7 @@ from itertools import product
 from typing import Any
 
 from rnn_symbolic.expressions import Quantity
-from rnn_symbolic.model import Model, unroll
+from rnn_symbolic.model import unroll
 from rnn_symbolic.numeric import Arithmetic, Point, Values, complex_step, evaluate, forward
 from rnn_symbolic.paths import Path, list_paths
 from rnn_symbolic.valuation import Valuation
@@ -83,9 +83,7 @@ def _draw(rng: random.Random) -> Point:
 
     names = ("W_h", "W_x", "b_h", "W_y", "b_y")
     targets = tuple(rng.randint(-9, 9) / 10 for _ in range(3))
-    return Point(
-        {name: number() for name in names}, {("h", 0): 0.0}, (number(), number(), number()), targets
-    )
+    return Point({name: number() for name in names}, {("h", 0): 0.0}, (number(), number(), number()), targets)
 
 
 # --- the smallest exact instance -----------------------------------------------------------------------------------
@@ -145,14 +143,10 @@ def _splits(total: int, parts: int, low: int) -> Iterator[tuple[int, ...]]:
         yield from ((first, *rest) for rest in _splits(total - first, parts - 1, low))
 
 
-def _numbers(
-    size: int, parts: int, low: int, whole: bool, positive: int = 0
-) -> Iterator[tuple[Fraction, ...]]:
+def _numbers(size: int, parts: int, low: int, whole: bool, positive: int = 0) -> Iterator[tuple[Fraction, ...]]:
     """Tuples of heights adding up to ``size``; the first ``positive`` entries are > 0."""
     for split in _splits(size, parts, low):
-        choices = [
-            [v for v in of_height(n, whole) if i >= positive or v > 0] for i, n in enumerate(split)
-        ]
+        choices = [[v for v in of_height(n, whole) if i >= positive or v > 0] for i, n in enumerate(split)]
         yield from product(*choices)
 
 
@@ -206,9 +200,7 @@ SQUARE = Arithmetic(
 """Exact numbers, with σ(z) = z²."""
 
 
-def _written_out(
-    size: int, weights: Sequence[Fraction], x: Sequence[Fraction], d: Sequence[Fraction]
-) -> Instance:
+def _written_out(size: int, weights: Sequence[Fraction], x: Sequence[Fraction], d: Sequence[Fraction]) -> Instance:
     """Evaluate the path records, exactly: nothing of the search is used."""
     model = unroll("elman", steps=3, loss="squared")
     zero: Any = Fraction(0)
@@ -223,9 +215,7 @@ def _written_out(
         tuple(weights),
         tuple(x),
         tuple(d),
-        tuple(
-            (*(values[name, t] for name in "ahoy"), values["y", t] - values["d", t]) for t in range(1, 4)
-        ),
+        tuple((*(values[name, t] for name in "ahoy"), values["y", t] - values["d", t]) for t in range(1, 4)),
         paths,
         factors,
         worth,
@@ -238,4 +228,3 @@ def path_factors(path: Path, values: Values) -> tuple[Fraction, ...]:
     """The factors of a path as exact numbers, in order."""
     worth: Callable[[Any], Fraction] = lambda factor: Fraction(evaluate(factor.value, values, SQUARE))  # noqa: E731
     return tuple(map(worth, path.factors))
-

@@ -14,8 +14,8 @@ from enum import Enum
 from fractions import Fraction
 from typing import Any
 
-from rnn_symbolic.printing import latex_quantity
 from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.printing import latex_quantity
 from rnn_symbolic.valuation import Amount
 
 
@@ -57,16 +57,16 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a display: left = right, where ``right`` may break between its pieces."""
+    """One line of a display: left = right, which may break between its pieces; the margin names a route."""
 
     left: str
     right: tuple[str, ...]
-    relation: str = "="
+    margin: str = ""
 
     @property
     def latex(self) -> str:
-        """The line as one formula."""
-        return f"{self.left} {self.relation} {' '.join(self.right)}"
+        """The line as one formula, without its margin."""
+        return f"{self.left} = {' '.join(self.right)}" if self.left else " ".join(self.right)
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,9 +162,7 @@ class Realisation:
     moved_up: float
 
 
-def realisations(
-    activation: str, W_h: float = HUNDRED, steps: int = 3, move: float = 0.1
-) -> tuple[Realisation, ...]:
+def realisations(activation: str, W_h: float = HUNDRED, steps: int = 3, move: float = 0.1) -> tuple[Realisation, ...]:
     """All 2^T input sequences with σ'(a_t) = 0.2 at every step, for W_x = 1, b = 0, h_0 = 0: x_t = a_t − W_h h_{t−1}.
 
     The factor of each is read off a forward pass of the network with those inputs.

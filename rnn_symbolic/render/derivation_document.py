@@ -42,7 +42,7 @@ def derivation_document(
     """One document for several derivations of one model; sections that they share are written once."""
     words = prose(language)
     model = derivations[0].model
-    writer = _Writer(words, depth, derivations[0].whole)
+    writer = _Writer(words, depth, derivations[0])
     goals = ", ".join(_math(d.goal) for d in derivations)
     several = len(derivations) > 1
     title = words.say("title-several", goals=goals) if several else words.say("title", goal=goals)
@@ -76,8 +76,9 @@ def _math(quantity: Quantity) -> str:
 class _Writer:
     """Sections as blocks, in one language and at one depth."""
 
-    def __init__(self, words: Prose, depth: int, whole: bool) -> None:
-        self.words, self.depth, self.whole = words, depth, whole
+    def __init__(self, words: Prose, depth: int, derivation: Derivation) -> None:
+        self.words, self.depth, self.whole = words, depth, derivation.whole
+        self.first_name = derivation.model.definitions[0].target.name
 
     def section(self, section: Section, level: int = 1, count: int = 0) -> list[Block]:
         """Heading, introduction, the lines; at depth 3 every line with its small moves and its reason."""
@@ -103,9 +104,12 @@ class _Writer:
         if step.rule is Rule.COLLECT:
             assert isinstance(step.subject, Quantity)
             return Row(form_latex(total(step.subject)), right)
-        quiet = step.rule in (Rule.CELL_EQUATION, Rule.STEP_LOSS, Rule.SUM_OVER_PATHS)
-        note = "" if quiet else self.words.rules[step.rule]
-        return Row(form_latex(step.before, self.whole), right, note=note)
+        left = form_latex(step.before, self.whole)
+        if step.rule in (Rule.CELL_EQUATION, Rule.STEP_LOSS):
+            assert isinstance(step.subject, Quantity)
+            starts = step.subject.name == self.first_name  # the first equation of a step says which step it is
+            return Row(left, right, margin=f"t = {step.subject.step}" if starts else "")
+        return Row(left, right, note="" if step.rule is Rule.SUM_OVER_PATHS else self.words.rules[step.rule])
 
     def _lecture(self, section: Section) -> list[Block]:
         """Lines with the same rule in one display, then the reason that they share."""
@@ -203,9 +207,7 @@ def _activation(name: str, prefix: str, words: Prose) -> list[str]:
     if function.slope == "formula":
         written = latex(slope(name, Quantity("z")))
         return [words.say(f"{prefix}activation-formula", symbol=latex(Call(name, Quantity("z"))), slope=written)]
-    items = [
-        words.phrases[f"{prefix}activation"].replace("<symbol>", symbol).replace("<slope>", function.slope_latex)
-    ]
+    items = [words.phrases[f"{prefix}activation"].replace("<symbol>", symbol).replace("<slope>", function.slope_latex)]
     if function.kinks:
         items.append(words.phrases["kink"].replace("<symbol>", symbol))
     return items
@@ -251,8 +253,14 @@ def verification_json(verification: Verification) -> dict[str, object]:
         "passed": verification.passed,
         "seed": verification.seed,
         "findings": [
-            {"check": f.check.value, "status": f.status, "number": f.number, "skipped": f.skipped, "error": f.error,
-             "detail": f.detail}
+            {
+                "check": f.check.value,
+                "status": f.status,
+                "number": f.number,
+                "skipped": f.skipped,
+                "error": f.error,
+                "detail": f.detail,
+            }
             for f in verification.findings
         ],
     }
@@ -264,7 +272,7 @@ def verification_json(verification: Verification) -> dict[str, object]:
 def derivation_json(derivation: Derivation, language: str = "en") -> dict[str, object]:
     """The contract's keys: goal, steps with rule, latex, text, reason; result."""
     words = prose(language)
-    writer = _Writer(words, 3, derivation.whole)
+    writer = _Writer(words, 3, derivation)
     steps = []
     for section in derivation.sections:
         for step in section.steps:

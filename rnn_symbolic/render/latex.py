@@ -98,7 +98,7 @@ def aligned_rows(rows: Sequence[Row], gap: str = "") -> str:
     for row in rows:
         margin = ""
         if row.margin:
-            margin = rf" &&{gap} {{\scriptstyle {row.margin}}}"
+            margin = rf" &&{gap} \text{{\footnotesize ${row.margin}$}}"
         elif row.note:
             margin = rf" &&{gap} \text{{\small {inline_latex(row.note)}}}"
         pieces = list(row.right)

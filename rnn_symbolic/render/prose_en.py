@@ -60,7 +60,7 @@ ENGLISH = Prose(
         Rule.GROUP_BY_ENTRY: "grouped by entry step",
     },
     reasons={
-        Rule.CELL_EQUATION: "This is the cell's equation for <subject>, written at its step.",
+        Rule.CELL_EQUATION: "The cell's equations, written at the step of <subject>.",
         Rule.STEP_LOSS: "This is the loss that step <step> contributes.",
         Rule.TOTAL_LOSS: "The loss of the whole sequence is the sum (not the mean) of the losses of its steps.",
         Rule.LAST_LOSS: "Only the last step has a loss: the article's view of the three paths.",
@@ -76,8 +76,8 @@ ENGLISH = Prose(
         Rule.SEVERAL_MENTIONS: "The equation of <subject> mentions it more than once: one product for each mention.",
         Rule.LOGISTIC_CROSS_ENTROPY: "With $y = \\operatorname{logistic}(o)$ and $\\operatorname{logistic}'(o) = y\\,(1 - y)$ "
         "the two factors multiply to $y - d$; nothing is left that could be divided by zero.",
-        Rule.ONLY_READER: "<subject> reaches $L$ through one quantity only, so there is one term.",
-        Rule.SUM_OVER_READERS: "<subject> reaches $L$ through each quantity that reads it: one term for each reader.",
+        Rule.ONLY_READER: "On the way to $L$ only one quantity reads <subject>: there is one term.",
+        Rule.SUM_OVER_READERS: "On the way to $L$ several quantities read <subject>: one term for each reader.",
         Rule.ALONG_PATH: "Every immediate partial along the route is replaced by its entry in the table.",
         Rule.SUM_OVER_PATHS: "A total derivative is the sum, over all paths, of the product of immediate partials.",
         Rule.NO_PATH: "No path leads from $L$ to <subject>: the empty sum is 0.",

@@ -72,8 +72,8 @@ CHINESE = Prose(
         Rule.SEVERAL_MENTIONS: "<subject> 的方程中它出现不止一次：每次出现各有一个乘积。",
         Rule.LOGISTIC_CROSS_ENTROPY: "由 $y = \\operatorname{logistic}(o)$ 和 "
         "$\\operatorname{logistic}'(o) = y\\,(1 - y)$，两个因子之积是 $y - d$；不再有可能为零的分母。",
-        Rule.ONLY_READER: "<subject> 只通过一个量到达 $L$，所以只有一项。",
-        Rule.SUM_OVER_READERS: "<subject> 通过每个读取它的量到达 $L$：每个读取者一项。",
+        Rule.ONLY_READER: "在通向 $L$ 的路上只有一个量读取 <subject>：只有一项。",
+        Rule.SUM_OVER_READERS: "在通向 $L$ 的路上有几个量读取 <subject>：每个读取者一项。",
         Rule.ALONG_PATH: "把路线上的每个直接偏导数换成表中的值。",
         Rule.SUM_OVER_PATHS: "全导数等于对所有路径求和，每条路径取直接偏导数的乘积。",
         Rule.NO_PATH: "没有从 $L$ 到 <subject> 的路径：空和为 0。",

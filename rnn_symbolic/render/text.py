@@ -46,9 +46,7 @@ def inline_text(text: str) -> str:
 
 def columns(text: str) -> int:
     """The columns a text takes in a terminal: wide characters take two, combining ones none."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
-    )
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def wrap(text: str, width: int = WIDTH, indent: str = "", hanging: str = "") -> list[str]:
@@ -58,9 +56,8 @@ def wrap(text: str, width: int = WIDTH, indent: str = "", hanging: str = "") -> 
     empty = True
     for token in tokens:
         if token.isspace():
-            token = token.replace("\n", " ")
             if not empty:
-                line += token
+                line += token.replace("\n", " ")
             continue
         closing = token in "，。、；：）》」！？”"
         if not empty and columns(line) + columns(token) > width and not closing:

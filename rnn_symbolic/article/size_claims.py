@@ -1,0 +1,257 @@
+r"""The claims about size: when the factor before x_1 vanishes, when it explodes, and what W_h = 100 really does."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from rnn_symbolic.article import runs
+from rnn_symbolic.article.records import Check, Claim, Formula, Word, evidence
+from rnn_symbolic.article.slopes import (
+    CONSTANT_SLOPES,
+    FIFTH,
+    preimages,
+    saturation,
+    slope_is_as_stated,
+    slope_supremum,
+)
+from rnn_symbolic.expressions import Number, Quantity, quantities
+from rnn_symbolic.model import unroll
+from rnn_symbolic.paths import list_paths
+from rnn_symbolic.printing import latex, latex_function
+from rnn_symbolic.valuation import Amount
+
+SMALL = Fraction(1, 10)
+"""A recurrent weight far below 1."""
+SMOOTH = ("logistic", "tanh", "softplus")
+LAG = 100
+
+
+def _name(activation: str) -> Formula:
+    return Formula(latex_function(activation))
+
+
+def matrices_claim() -> Claim:
+    """D_3 W D_2 W D_1 in whole numbers, against every way of collecting D_3 D_2 D_1 and W²."""
+    example = runs.matrix_example()
+
+    def matrix(m: runs.Matrix) -> Formula:
+        rows = (r"(" + r",\, ".join(latex(Number(v)) for v in row) + ")" for row in m)
+        return Formula("(" + r",\; ".join(rows) + ")")
+
+    forms = ("D_{3} D_{2} D_{1} W_{h}^{2}", "W_{h} D_{3} D_{2} D_{1} W_{h}", "W_{h}^{2} D_{3} D_{2} D_{1}")
+    rows = [(Formula("D_{3} W_{h} D_{2} W_{h} D_{1}"), matrix(example.ordered))]
+    rows += [(Formula(form), matrix(found)) for form, found in zip(forms, example.collected, strict=True)]
+    return Claim(
+        "weight-matrices",
+        ("一个词向量", "权重矩阵"),
+        evidence(
+            W=matrix(example.W),
+            inputs=Formula(r",\; ".join(f"x_{{{t}}} = ({a}, {b})" for t, (a, b) in enumerate(example.inputs, 1))),
+            masks=Formula(
+                r",\; ".join(rf"D_{{{t}}} = \operatorname{{diag}}({a}, {b})" for t, (a, b) in enumerate(example.masks, 1))
+            ),
+            products=tuple(rows),
+            collects=example.collects,
+            measured_is_ordered=example.measured == example.ordered,
+        ),
+        (Check("collects", "=", True), Check("measured_is_ordered", "=", True)),
+    )
+
+
+def small_weight_claim() -> Claim:
+    """W_h = 0.1: the bound γ³ W_h² for the usual activations, and an activation whose slope has no bound."""
+    W_h = float(SMALL)
+    rows, bounds = [], []
+    for activation in ("logistic", "tanh", "relu", "softplus"):
+        gamma = slope_supremum(activation)
+        bound = gamma**3 * SMALL**2
+        bounds.append(bound)
+        measured = runs.run(activation, W_h, runs.ORDINARY).factor
+        rows.append((_name(activation), gamma, 1 / gamma, bound, measured))
+    steep = runs.run("exp", W_h, (2.0, 2.0, 2.0))
+    large = Fraction(2)
+    return Claim(
+        "small-weight-vanishes",
+        ("如果权重的值远小于1", "平方后再乘以激活函数的3次方肯定已经远小于1"),
+        evidence(
+            weight=SMALL, rows=tuple(rows), worst=max(bounds),
+            slopes_proved=all(slope_is_as_stated(name) for name in SMOOTH),
+            steep=steep.factor.value, steep_steps=tuple(steep.steps), steep_input=2,
+            large_weight=large, large_step=slope_supremum("logistic") * large,
+            large_growth=runs.long_lag("logistic", float(large)).growth,
+        ),  # fmt: skip
+        (Check("worst", "<", 1), Check("steep", "<", 1)),
+        (Check("worst", "<", 1), Check("slopes_proved", "=", True), Check("large_step", "<", 1)),
+    )
+
+
+def first_input_claim() -> Claim:
+    """x_1 reaches L through ℓ_1, ℓ_2 and ℓ_3; only the last two routes pass W_h."""
+
+    def without_recurrent(losses: str) -> int:
+        paths = list_paths(unroll("elman", losses=losses), Quantity("x", 1))
+        return sum(1 for p in paths if Quantity("W_h") not in quantities(p.expression))
+
+    paths = list_paths(unroll("elman"), Quantity("x", 1))
+    shares = runs.input_shares(float(SMALL))
+    total = sum(abs(v.value) for v in shares)
+    direct = next(p for p in paths if p.loss_step == 1)
+    return Claim(
+        "first-input",
+        ("那么x1对L的影响就大大减小了",),
+        evidence(
+            paths=len(paths),
+            without=without_recurrent("all"),
+            last_without=without_recurrent("last"),
+            direct=Formula(latex(direct.expression)),
+            weight=SMALL,
+            shares=tuple(
+                (Formula(latex(Quantity("l", p.loss_step))), p.lag, v.value, 100 * abs(v.value) / total)
+                for p, v in zip(paths, shares, strict=True)
+            ),
+            direct_share=100 * abs(shares[-1].value) / total,
+        ),
+        (Check("without", "=", 0),),
+        (Check("last_without", "=", 0),),
+    )
+
+
+def long_text_claim(seed: int = 0) -> Claim:
+    """∂h_{t+100}/∂h_t for five networks, and for a rotation in exact numbers."""
+    table = (("logistic", 1.0), ("tanh", 1.0), ("identity", 0.99), ("identity", 1.0), ("relu", 1.0))
+    found = {pair: runs.long_lag(*pair, LAG, seed) for pair in table}
+    W, _, gram = runs.rotation_power(LAG)
+    bound = slope_supremum("logistic") ** LAG
+    return Claim(
+        "long-text",
+        ("所有RNN不能够处理很长文本的原因",),
+        evidence(
+            lag=LAG,
+            rows=tuple((_name(a), W_h, found[a, W_h].growth, found[a, W_h].back) for a, W_h in table),
+            kept=found["relu", 1.0].back.value,
+            forgotten=found["logistic", 1.0].back.value,
+            bound=Amount(float(bound), _log10(bound), 1),
+            bound_value=float(bound),
+            rotation=Formula(r"W_{h} = \tfrac{1}{5}\,((3,\, -4),\; (4,\, 3))") if W[0][0] == Fraction(3, 5) else Formula(""),
+            rotation_keeps=gram == runs.diagonal(1, 1),
+        ),
+        (Check("kept", "<", 1), Check("rotation_keeps", "=", False)),
+        (Check("forgotten", "<", "bound_value"),),
+    )
+
+
+def _log10(number: Fraction) -> float:
+    import math
+
+    return math.log10(number.numerator) - math.log10(number.denominator)
+
+
+def large_weight_claim() -> Claim:
+    """One W_h = 100, five verdicts; and why the smooth activations saturate: the maximum of σ'(w y) w over w."""
+    cases = runs.five_cases()
+    logistic, tanh = saturation("logistic"), saturation("tanh")
+    scan = [10 ** (k / 10) for k in range(-20, 31)]
+    least_state = Fraction(1, 2)
+    bound = logistic.scaled / float(least_state)
+    rows = tuple(
+        (Word(c.code), _name(c.activation), c.W_h, c.three.factor, c.long.growth, Word("explodes" if c.explodes else "vanishes"))
+        for c in cases
+    )
+    fixed = cases[-1]
+    return Claim(
+        "large-weight-explodes",
+        ("梯度爆炸是因为", "如果Wh很大比如说是100"),
+        evidence(
+            cases=len(cases), exploding=sum(c.explodes for c in cases), rows=rows, long=runs.LONG,
+            condition_decides=all(c.explodes == (min(map(abs, c.long.steps)) > 1) for c in cases),
+            fixed_weight=fixed.W_h, fixed_point=fixed.three.states[0], fixed_step=fixed.three.steps[0],
+            maxima=(
+                (_name("logistic"), Formula(f"{logistic.condition} = 1"), logistic.root, logistic.scaled),
+                (_name("tanh"), Formula(f"{tanh.condition} = 1"), tanh.root, tanh.scaled),
+            ),
+            maximum_logistic=logistic.scaled, maximum_tanh=tanh.scaled,
+            stationary=logistic.stationary and tanh.stationary,
+            least_state=least_state, bound=bound, scanned=len(scan), lowest=scan[0], highest=scan[-1],
+            scan_maximum=runs.saturated_maximum(scan),
+        ),  # fmt: skip
+        (Check("exploding", "=", "cases"),),
+        (
+            Check("condition_decides", "=", True),
+            Check("stationary", "=", True),
+            Check("scan_maximum", "<", "bound"),
+        ),
+    )
+
+
+def literal_sigma_claim() -> Claim:
+    """"σ is 0.2" taken at its word: the slope where σ = 0.2 is another number."""
+    hundred = Fraction(runs.HUNDRED)
+    logistic, tanh = FIFTH * (1 - FIFTH), 1 - FIFTH**2  # y(1 − y) and 1 − y² at y = 0.2
+    return Claim(
+        "activation-is-0.2",
+        ("激活函数是0.2",),
+        evidence(
+            stated=FIFTH, meant=FIFTH**3 * hundred**2, slope_logistic=logistic, literal_logistic=logistic**3 * hundred**2,
+            slope_tanh=tanh, literal_tanh=tanh**3 * hundred**2, slopes_proved=all(map(slope_is_as_stated, SMOOTH)),
+        ),  # fmt: skip
+        (Check("literal_logistic", "=", "meant"), Check("literal_tanh", "=", "meant")),
+    )
+
+
+def eighty_claim() -> Claim:
+    """0.2³ · 100² = 80: which activations can have σ' = 0.2, at which inputs, and how finely they are tuned."""
+    activations = ("logistic", "tanh", "softplus", *CONSTANT_SLOPES)
+    points = {name: preimages(name) for name in activations}
+    rows = tuple((_name(name), len(found), Formula(r",\; ".join(p.exact for p in found)),
+                  Formula(r",\; ".join(f"{p.number:.6g}" for p in found))) for name, found in points.items())  # fmt: skip
+    product = FIFTH**3 * Fraction(runs.HUNDRED) ** 2
+    tables = {name: runs.realisations(name) for name in ("logistic", "tanh")}
+    every = [r for found in tables.values() for r in found]
+    moved = [value for r in every for value in (r.moved_down, r.moved_up)]
+
+    def table(name: str) -> tuple[tuple[object, ...], ...]:
+        return tuple(
+            (Formula(" ".join("+" if s > 0 else "-" for s in r.signs)), *(round(v, 4) for v in r.x), r.factor,
+             r.moved_down, r.moved_up)
+            for r in tables[name]
+        )  # fmt: skip
+
+    return Claim(
+        "eighty",
+        ("最后的结果就是", "那么就是说x1对整体的影响可以达到80这么多"),
+        evidence(
+            product=product,
+            preimages=rows,
+            impossible=sum(1 for found in points.values() if not found),
+            triples=len(tables["logistic"]),
+            logistic=table("logistic"),
+            tanh=table("tanh"),
+            worst_error=max(abs(r.factor - float(product)) for r in every),
+            least_moved=min(moved),
+            greatest_moved=max(moved),
+            move=Fraction(1, 10),
+        ),
+        (Check("product", "=", 80), Check("impossible", "=", 0)),
+        (Check("product", "=", 80), Check("triples", "=", 8), Check("worst_error", "<", Fraction(1, 10**6))),
+    )
+
+
+def one_more_step_claim() -> Claim:
+    """80 → 1600: at σ' = 0.2 and W_h = 100 each step multiplies by 20."""
+    hundred = Fraction(runs.HUNDRED)
+    before, after = FIFTH**3 * hundred**2, FIFTH**4 * hundred**3
+    runs_of_four = [r for name in ("logistic", "tanh") for r in runs.realisations(name, steps=4)]
+    return Claim(
+        "one-more-step",
+        ("如果再传递一层", "就更大了"),
+        evidence(
+            before=before,
+            after=after,
+            step=FIFTH * hundred,
+            sequences=len(runs_of_four),
+            worst_error=max(abs(r.factor - float(after)) for r in runs_of_four),
+        ),
+        (Check("after", ">", "before"), Check("worst_error", "<", Fraction(1, 10**6))),
+    )
+
+
