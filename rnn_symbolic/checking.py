@@ -267,7 +267,7 @@ def magnitude(expression: Expression, values: Values, t: int = 0) -> float:
         case Add(terms):
             return sum(magnitude(term, values, t) for term in terms)
         case Multiply(factors):
-            return math.prod((magnitude(factor, values, t) for factor in factors), start=1.0)
+            return float(math.prod(magnitude(factor, values, t) for factor in factors))
         case Apply(left, right):
             return magnitude(left, values, t) * magnitude(right, values, t)
         case Power(base, exponent) if exponent > 0:

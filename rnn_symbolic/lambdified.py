@@ -182,9 +182,7 @@ class Gradient:
         try:
             shape = np.broadcast_shapes(*(array.shape for array in given), *(a.shape for s in series for a in s))
         except ValueError:
-            shapes = {name: np.shape(values[name]) for name in self.arguments if np.shape(values.get(name, 0))}
-            listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-            raise InputError(f"these shapes do not broadcast (of x and d, the entries of a step): {listed}") from None
+            raise InputError(self._unequal(given, series)) from None
         with np.errstate(under="ignore"):  # what underflows is 0 to machine precision
             (result,) = self._function(*given, *series)
         result = np.asarray(result)
@@ -200,16 +198,23 @@ class Gradient:
         if missing:
             raise InputError(f"{', '.join(map(repr, missing))} missing: call {self.signature}")
 
+    def _unequal(self, given: list[Array], series: list[tuple[Array, ...]]) -> str:
+        names = (*self._parameters, *self._initial, *self._series)
+        shapes = [{array.shape} for array in given] + [{entry.shape for entry in sequence} for sequence in series]
+        pairs = [(name, sorted(found - {()})) for name, found in zip(names, shapes, strict=True)]
+        listed = "; ".join(f"{name} {', '.join(map(str, found))}" for name, found in pairs if found)
+        return f"these shapes do not broadcast (of x and d, the entries of one step): {listed}"
+
     def _sequence(self, name: str, value: Any) -> tuple[Array, ...]:
-        if (
-            not isinstance(value, list | tuple | np.ndarray)
-            or np.ndim(value) == 0
-            and not isinstance(value, list | tuple)
-        ):
+        try:
+            entries = None if isinstance(value, str | bytes | Mapping) else list(value)
+        except TypeError:  # a number, or an array without axes
+            entries = None
+        if entries is None:
             raise InputError(f"{name!r} has no time axis; give a sequence of {self._steps} entries, one for each step")
-        if len(value) != self._steps:
-            raise InputError(f"{name!r} has {len(value)} entries along time; T is {self._steps}, one for each step")
-        return tuple(_array(f"{name!r} at step {t}", entry) for t, entry in enumerate(value, 1))
+        if len(entries) != self._steps:
+            raise InputError(f"{name!r} has {len(entries)} entries along time; T is {self._steps}, one for each step")
+        return tuple(_array(f"{name!r} at step {t}", entry) for t, entry in enumerate(entries, 1))
 
 
 def _array(what: str, value: Any) -> Array:

@@ -72,8 +72,8 @@ def read_values(
     length of d, or ``steps``. Raises InputError that names the file or the entry.
     """
     name = os.fspath(path)
-    label = "the standard input" if name == STANDARD_INPUT else name
-    mapping = _parse(_read(name), label)
+    label, shown = (name, repr(name)) if name != STANDARD_INPUT else ("the standard input",) * 2
+    mapping = _parse(_read(name), shown)
     needed = need_targets and (cell.loss is None or _mentions_target(cell.loss))
     point = _point(mapping, cell, steps, needed, label)
     return point, len(point.d)

@@ -6,11 +6,10 @@ order. No language and no format is known here; `render.article_document` writes
 
 from __future__ import annotations
 
-from rnn_symbolic.article import path_claims, size_claims
-from rnn_symbolic.article.records import Amount, Check, Claim, Fact, Formula, Line, Route, Verdict, Word
+from rnn_symbolic.article import forward_claims, path_claims, size_claims
+from rnn_symbolic.article.records import Check, Claim, Fact, Formula, Line, Route, Verdict, Word
 
 __all__ = [
-    "Amount",
     "Check",
     "Claim",
     "Fact",
@@ -30,11 +29,11 @@ def study_article(seed: int = 0) -> tuple[Claim, ...]:
     ['holds', 'holds', 'holds']
     """
     return (
-        path_claims.forward_claim(),
-        path_claims.shared_claim(),
-        path_claims.total_loss_claim(),
-        path_claims.state_gradient_claim(),
-        path_claims.three_gradients_claim(),
+        forward_claims.forward_claim(),
+        forward_claims.shared_claim(),
+        forward_claims.total_loss_claim(),
+        forward_claims.state_gradient_claim(),
+        forward_claims.three_gradients_claim(),
         path_claims.three_paths_claim(),
         path_claims.sum_claim(seed),
         path_claims.factor_claim(seed),

@@ -93,14 +93,12 @@ def _draw(rng: random.Random) -> Point:
 class Instance:
     """A point in exact numbers, everything a reader writes down on the way, and the two sums.
 
-    ``size`` is the sum of the heights |p| + q − 1 of the nine numbers p/q, in lowest terms: 0 has height 0, ±1 has 1, ±2 and
-    ±1/2 have 2. No instance of smaller size has all six paths different from zero and sums of opposite sign.
+    ``size`` is the sum of the heights |p| + q − 1 of the nine numbers p/q, in lowest terms: 0 has height 0, ±1 has 1,
+    ±2 and ±1/2 have 2. No instance of smaller size has all six paths different from zero and sums of opposite sign.
     """
 
     size: int
-    weights: tuple[Fraction, ...]  # W_x, W_h, W_y
-    x: tuple[Fraction, ...]
-    d: tuple[Fraction, ...]
+    point: Point  # of exact numbers
     values: tuple[tuple[Fraction, ...], ...]  # for each t: a_t, h_t, o_t, y_t, y_t − d_t
     paths: tuple[Path, ...]
     factors: tuple[tuple[Fraction, ...], ...]
@@ -153,8 +151,8 @@ def _numbers(size: int, parts: int, low: int, whole: bool, positive: int = 0) ->
 def smallest_rational_instance(*, whole: bool = False, limit: int = 14) -> Instance:
     """The smallest point, with σ(z) = z², ½(y − d)², b = 0 and h_0 = 0, where the two sums have opposite signs.
 
-    The weights may be taken positive: turning the sign of W_y, of W_x and all x_t, or of W_h and all x_t changes no y_t,
-    and ∂L/∂W_x at most by its sign. ``whole`` admits whole numbers only.
+    The weights may be taken positive: turning the sign of W_y, of W_x and all x_t, or of W_h and all x_t
+    changes no y_t, and ∂L/∂W_x at most by its sign. ``whole`` admits whole numbers only.
 
     >>> instance = smallest_rational_instance()
     >>> instance.size, instance.three * instance.gradient < 0
@@ -172,7 +170,10 @@ def smallest_rational_instance(*, whole: bool = False, limit: int = 14) -> Insta
 
 
 def slopes_of_outputs(numbers: Sequence[Fraction]) -> list[tuple[Fraction, Fraction]]:
-    """y_t and ∂y_t/∂W_x by the recursion ∂h_t = 2a_t (x_t + W_h ∂h_{t−1}); empty where some a_t is 0, which kills a path."""
+    """y_t and ∂y_t/∂W_x by the recursion ∂h_t = 2a_t (x_t + W_h ∂h_{t−1}).
+
+    Empty where some a_t is 0: then a path is zero.
+    """
     W_x, W_h, W_y, *xs = numbers
     h = dh = Fraction(0)
     found = []
@@ -212,9 +213,7 @@ def _written_out(size: int, weights: Sequence[Fraction], x: Sequence[Fraction], 
     worth = tuple(math.prod(row, start=Fraction(1)) for row in factors)
     return Instance(
         size,
-        tuple(weights),
-        tuple(x),
-        tuple(d),
+        point,
         tuple((*(values[name, t] for name in "ahoy"), values["y", t] - values["d", t]) for t in range(1, 4)),
         paths,
         factors,

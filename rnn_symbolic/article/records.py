@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.numeric import Point
 from rnn_symbolic.printing import latex_quantity
 from rnn_symbolic.valuation import Amount
 
@@ -76,8 +77,9 @@ class Word:
     code: str
 
 
-Value = bool | int | float | Fraction | Amount | Formula | Route | Line | Word | tuple[Any, ...]
-"""What a fact may be; a tuple of tuples is a table, a tuple of lines a display."""
+Value = bool | int | float | Fraction | Amount | Formula | Route | Line | Word | Point | tuple[Any, ...]
+"""What a fact may be; a tuple of tuples is a table, a tuple of lines a display, and
+a point is a display that JSON writes as a ``--values`` file."""
 
 
 @dataclass(frozen=True, slots=True)

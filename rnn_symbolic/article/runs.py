@@ -216,7 +216,10 @@ def diagonal(a: int | Fraction, b: int | Fraction) -> Matrix:
 
 
 def rotation_power(lag: int = 100) -> tuple[Matrix, Matrix, Matrix]:
-    """W, W^lag and (W^lag)ᵀ W^lag for the rotation W = ((3, −4), (4, 3))/5, exactly: a linear network that forgets nothing."""
+    """W, W^lag and (W^lag)ᵀ W^lag for the rotation W = ((3, −4), (4, 3))/5, exactly.
+
+    As the recurrent matrix of a linear network it forgets nothing.
+    """
     third, fourth = Fraction(3, 5), Fraction(4, 5)
     W: Matrix = ((third, -fourth), (fourth, third))
     power = diagonal(1, 1)

@@ -2,6 +2,7 @@ r"""The claims about size: when the factor before x_1 vanishes, when it explodes
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 from rnn_symbolic.article import runs
@@ -11,6 +12,7 @@ from rnn_symbolic.article.slopes import (
     FIFTH,
     preimages,
     saturation,
+    slope_at_value,
     slope_is_as_stated,
     slope_supremum,
 )
@@ -30,26 +32,26 @@ def _name(activation: str) -> Formula:
     return Formula(latex_function(activation))
 
 
+def _matrix(m: runs.Matrix) -> Formula:
+    """A matrix, row by row."""
+    rows = (r"(" + r",\, ".join(latex(Number(v)) for v in row) + ")" for row in m)
+    return Formula("(" + r",\; ".join(rows) + ")")
+
+
 def matrices_claim() -> Claim:
     """D_3 W D_2 W D_1 in whole numbers, against every way of collecting D_3 D_2 D_1 and W²."""
     example = runs.matrix_example()
-
-    def matrix(m: runs.Matrix) -> Formula:
-        rows = (r"(" + r",\, ".join(latex(Number(v)) for v in row) + ")" for row in m)
-        return Formula("(" + r",\; ".join(rows) + ")")
-
+    masks = (rf"D_{{{t}}} = \operatorname{{diag}}({a}, {b})" for t, (a, b) in enumerate(example.masks, 1))
     forms = ("D_{3} D_{2} D_{1} W_{h}^{2}", "W_{h} D_{3} D_{2} D_{1} W_{h}", "W_{h}^{2} D_{3} D_{2} D_{1}")
-    rows = [(Formula("D_{3} W_{h} D_{2} W_{h} D_{1}"), matrix(example.ordered))]
-    rows += [(Formula(form), matrix(found)) for form, found in zip(forms, example.collected, strict=True)]
+    rows = [(Formula("D_{3} W_{h} D_{2} W_{h} D_{1}"), _matrix(example.ordered))]
+    rows += [(Formula(form), _matrix(found)) for form, found in zip(forms, example.collected, strict=True)]
     return Claim(
         "weight-matrices",
         ("一个词向量", "权重矩阵"),
         evidence(
-            W=matrix(example.W),
+            W=_matrix(example.W),
             inputs=Formula(r",\; ".join(f"x_{{{t}}} = ({a}, {b})" for t, (a, b) in enumerate(example.inputs, 1))),
-            masks=Formula(
-                r",\; ".join(rf"D_{{{t}}} = \operatorname{{diag}}({a}, {b})" for t, (a, b) in enumerate(example.masks, 1))
-            ),
+            masks=Formula(r",\; ".join(masks)),
             products=tuple(rows),
             collects=example.collects,
             measured_is_ordered=example.measured == example.ordered,
@@ -74,12 +76,17 @@ def small_weight_claim() -> Claim:
         "small-weight-vanishes",
         ("如果权重的值远小于1", "平方后再乘以激活函数的3次方肯定已经远小于1"),
         evidence(
-            weight=SMALL, rows=tuple(rows), worst=max(bounds),
+            weight=SMALL,
+            rows=tuple(rows),
+            worst=max(bounds),
             slopes_proved=all(slope_is_as_stated(name) for name in SMOOTH),
-            steep=steep.factor.value, steep_steps=tuple(steep.steps), steep_input=2,
-            large_weight=large, large_step=slope_supremum("logistic") * large,
+            steep=steep.factor.value,
+            steep_steps=tuple(steep.steps),
+            steep_input=2,
+            large_weight=large,
+            large_step=slope_supremum("logistic") * large,
             large_growth=runs.long_lag("logistic", float(large)).growth,
-        ),  # fmt: skip
+        ),
         (Check("worst", "<", 1), Check("steep", "<", 1)),
         (Check("worst", "<", 1), Check("slopes_proved", "=", True), Check("large_step", "<", 1)),
     )
@@ -132,7 +139,7 @@ def long_text_claim(seed: int = 0) -> Claim:
             forgotten=found["logistic", 1.0].back.value,
             bound=Amount(float(bound), _log10(bound), 1),
             bound_value=float(bound),
-            rotation=Formula(r"W_{h} = \tfrac{1}{5}\,((3,\, -4),\; (4,\, 3))") if W[0][0] == Fraction(3, 5) else Formula(""),
+            rotation=_matrix(W),
             rotation_keeps=gram == runs.diagonal(1, 1),
         ),
         (Check("kept", "<", 1), Check("rotation_keeps", "=", False)),
@@ -141,8 +148,6 @@ def long_text_claim(seed: int = 0) -> Claim:
 
 
 def _log10(number: Fraction) -> float:
-    import math
-
     return math.log10(number.numerator) - math.log10(number.denominator)
 
 
@@ -154,7 +159,7 @@ def large_weight_claim() -> Claim:
     least_state = Fraction(1, 2)
     bound = logistic.scaled / float(least_state)
     rows = tuple(
-        (Word(c.code), _name(c.activation), c.W_h, c.three.factor, c.long.growth, Word("explodes" if c.explodes else "vanishes"))
+        (Word(c.code), c.W_h, c.three.factor, c.long.growth, Word("explodes" if c.explodes else "vanishes"))
         for c in cases
     )
     fixed = cases[-1]
@@ -162,18 +167,28 @@ def large_weight_claim() -> Claim:
         "large-weight-explodes",
         ("梯度爆炸是因为", "如果Wh很大比如说是100"),
         evidence(
-            cases=len(cases), exploding=sum(c.explodes for c in cases), rows=rows, long=runs.LONG,
+            cases=len(cases),
+            exploding=sum(c.explodes for c in cases),
+            rows=rows,
+            long=runs.LONG,
             condition_decides=all(c.explodes == (min(map(abs, c.long.steps)) > 1) for c in cases),
-            fixed_weight=fixed.W_h, fixed_point=fixed.three.states[0], fixed_step=fixed.three.steps[0],
+            fixed_weight=fixed.W_h,
+            fixed_point=fixed.three.states[0],
+            fixed_step=fixed.three.steps[0],
             maxima=(
                 (_name("logistic"), Formula(f"{logistic.condition} = 1"), logistic.root, logistic.scaled),
                 (_name("tanh"), Formula(f"{tanh.condition} = 1"), tanh.root, tanh.scaled),
             ),
-            maximum_logistic=logistic.scaled, maximum_tanh=tanh.scaled,
+            maximum_logistic=logistic.scaled,
+            maximum_tanh=tanh.scaled,
             stationary=logistic.stationary and tanh.stationary,
-            least_state=least_state, bound=bound, scanned=len(scan), lowest=scan[0], highest=scan[-1],
+            least_state=least_state,
+            bound=bound,
+            scanned=len(scan),
+            lowest=scan[0],
+            highest=scan[-1],
             scan_maximum=runs.saturated_maximum(scan),
-        ),  # fmt: skip
+        ),
         (Check("exploding", "=", "cases"),),
         (
             Check("condition_decides", "=", True),
@@ -184,16 +199,21 @@ def large_weight_claim() -> Claim:
 
 
 def literal_sigma_claim() -> Claim:
-    """"σ is 0.2" taken at its word: the slope where σ = 0.2 is another number."""
+    """The words "σ is 0.2" taken at its word: the slope where σ = 0.2 is another number."""
     hundred = Fraction(runs.HUNDRED)
-    logistic, tanh = FIFTH * (1 - FIFTH), 1 - FIFTH**2  # y(1 − y) and 1 − y² at y = 0.2
+    logistic, tanh = (slope_at_value(name, FIFTH) for name in ("logistic", "tanh"))
     return Claim(
         "activation-is-0.2",
         ("激活函数是0.2",),
         evidence(
-            stated=FIFTH, meant=FIFTH**3 * hundred**2, slope_logistic=logistic, literal_logistic=logistic**3 * hundred**2,
-            slope_tanh=tanh, literal_tanh=tanh**3 * hundred**2, slopes_proved=all(map(slope_is_as_stated, SMOOTH)),
-        ),  # fmt: skip
+            stated=FIFTH,
+            meant=FIFTH**3 * hundred**2,
+            slope_logistic=logistic,
+            literal_logistic=logistic**3 * hundred**2,
+            slope_tanh=tanh,
+            literal_tanh=tanh**3 * hundred**2,
+            slopes_proved=all(map(slope_is_as_stated, SMOOTH)),
+        ),
         (Check("literal_logistic", "=", "meant"), Check("literal_tanh", "=", "meant")),
     )
 
@@ -202,8 +222,15 @@ def eighty_claim() -> Claim:
     """0.2³ · 100² = 80: which activations can have σ' = 0.2, at which inputs, and how finely they are tuned."""
     activations = ("logistic", "tanh", "softplus", *CONSTANT_SLOPES)
     points = {name: preimages(name) for name in activations}
-    rows = tuple((_name(name), len(found), Formula(r",\; ".join(p.exact for p in found)),
-                  Formula(r",\; ".join(f"{p.number:.6g}" for p in found))) for name, found in points.items())  # fmt: skip
+    rows = tuple(
+        (
+            _name(name),
+            len(found),
+            Formula(r",\; ".join(p.exact for p in found)),
+            Formula(r",\; ".join(f"{p.number:.6g}" for p in found)),
+        )
+        for name, found in points.items()
+    )
     product = FIFTH**3 * Fraction(runs.HUNDRED) ** 2
     tables = {name: runs.realisations(name) for name in ("logistic", "tanh")}
     every = [r for found in tables.values() for r in found]
@@ -211,10 +238,15 @@ def eighty_claim() -> Claim:
 
     def table(name: str) -> tuple[tuple[object, ...], ...]:
         return tuple(
-            (Formula(" ".join("+" if s > 0 else "-" for s in r.signs)), *(round(v, 4) for v in r.x), r.factor,
-             r.moved_down, r.moved_up)
+            (
+                Formula(" ".join("+" if s > 0 else "-" for s in r.signs)),
+                *(round(v, 4) for v in r.x),
+                r.factor,
+                r.moved_down,
+                r.moved_up,
+            )
             for r in tables[name]
-        )  # fmt: skip
+        )
 
     return Claim(
         "eighty",
@@ -253,5 +285,3 @@ def one_more_step_claim() -> Claim:
         ),
         (Check("after", ">", "before"), Check("worst_error", "<", Fraction(1, 10**6))),
     )
-
-

@@ -38,7 +38,7 @@ def _slopes() -> dict[str, Slope]:
         return 1 / (1 + sp.exp(-z))
 
     def log_odds(s: Any) -> Any:
-        return sp.log(sp.factor(sp.expand(sp.radsimp(s / (1 - s)))))
+        return sp.log(sp.together(sp.expand(sp.radsimp(s / (1 - s)))))
 
     def artanh(s: Any) -> Any:
         return sp.log(sp.sqrtdenest(sp.sqrt(sp.expand(sp.radsimp((1 + s) / (1 - s))))))
@@ -69,6 +69,17 @@ def slope_is_as_stated(name: str) -> bool:
     z = sp.Symbol("z", real=True)
     difference = sp.diff(slope.value(z), z) - slope.polynomial(slope.variable(z))
     return bool(sp.cancel(sp.together(difference.rewrite(sp.exp))) == 0)
+
+
+def slope_at_value(name: str, value: Fraction) -> Fraction:
+    """σ'(a) where σ(a) = ``value``, for the activations whose slope is a polynomial in their value.
+
+    >>> slope_at_value("logistic", Fraction(1, 5)), slope_at_value("tanh", Fraction(1, 5))
+    (Fraction(4, 25), Fraction(24, 25))
+    """
+    if name not in ("logistic", "tanh"):
+        raise ValueError(f"the slope of {name} is not a polynomial in its value")
+    return Fraction(_slopes()[name].polynomial(value))
 
 
 def slope_supremum(name: str) -> Fraction:
