@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from rnn_symbolic.derivation import ELIDE_ABOVE, Derivation, Part, Section
@@ -90,12 +90,22 @@ class _Writer:
         if self.depth > 2:
             blocks += self._lecture(section)
         else:
-            blocks.append(Display(tuple(self._row(step) for step in section.steps)))
+            blocks.append(Display(tuple(self._rows(section.steps))))
         if section.part is Part.PATHS and len(section.steps) < count:
             blocks.append(Paragraph(self.words.say("paths-shown", shown=len(section.steps), count=count)))
         if section.part is Part.COLLECTED:
             blocks += self._shorthand(section.steps[0])
         return blocks
+
+    def _rows(self, steps: Sequence[Step]) -> Iterator[Row]:
+        """The lines, with dots where an elided table leaves steps out."""
+        last: tuple[int, int] | None = None
+        for step in steps:
+            place = _place(step)
+            if last is not None and place is not None and _apart(last, place):
+                yield Row("", (r"\vdots",))
+            last = place or last
+            yield self._row(step)
 
     def _row(self, step: Step) -> Row:
         right = form_pieces(step.after, self.whole)
@@ -148,6 +158,19 @@ class _Writer:
             return []
         exact = "\\,".join(filter(None, map(group_latex, longest.groups)))
         return [Paragraph(self.words.say("shorthand", short=short, exact=exact, k=slopes))]
+
+
+def _apart(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    return max(abs(a[0] - b[0]), abs(a[1] - b[1]) if a[0] == b[0] else 0) > 1
+
+
+def _place(step: Step) -> tuple[int, int] | None:
+    """Where a line stands in its table: its step, or the loss step and lag of its path."""
+    if isinstance(step.subject, Path):
+        return step.subject.loss_step, step.subject.lag
+    if step.subject is None or step.subject.step is None or step.subject.index:
+        return None
+    return step.subject.step, 0
 
 
 # --- the boxes ----------------------------------------------------------------------------------------------------

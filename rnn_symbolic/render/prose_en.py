@@ -30,8 +30,8 @@ ENGLISH = Prose(
         "route; the route stands in the margin.",
         Part.SUM: "A shared quantity is differentiated by adding up all its paths: each is one way in which a change of "
         "<goal> reaches $L$.",
-        Part.COLLECTED: "Here everything is a scalar, so factors may change places. The exact product stands above the "
-        "brace; the shorthand below it writes the different values of the slope as one.",
+        Part.COLLECTED: "Here everything is a scalar, so factors may change places. The exact product comes first; the "
+        "shorthand under its brace (in brackets behind it) writes the different values of the slope as one.",
         Part.ADJOINT: "All paths that enter at the same step share everything between the loss and that step. Grouped by "
         "entry step, the sum needs each $\\partial L/\\partial h$ only once: $O(T)$ products instead of $O(T^{2})$ paths.",
     },
