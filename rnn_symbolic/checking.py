@@ -251,7 +251,7 @@ def _rounding(valuation: Valuation, goal: Quantity) -> float:
     def worth(leg: Leg) -> float:
         return magnitude(product_value(leg.factors), valuation.values)
 
-    size = sum(carry(graph(valuation.model, goal), valuation.model.loss_steps, worth, 1.0).values())
+    size: float = sum(carry(graph(valuation.model, goal), valuation.model.loss_steps, worth, 1.0).values())
     return ROUNDINGS * (valuation.model.steps + 4) * EPSILON * size
 
 

@@ -1,6 +1,6 @@
 """The elman network once more, by hand: pure Python, complex-safe, and nothing of the package is used.
 
-    a_t = W_h h_{t−1} + W_x x_t + b_h,  h_t = φ(a_t),  o_t = W_y h_t + b_y,  y_t = ψ(o_t),  L = Σ_t ℓ(y_t, d_t)
+a_t = W_h h_{t−1} + W_x x_t + b_h,  h_t = φ(a_t),  o_t = W_y h_t + b_y,  y_t = ψ(o_t),  L = Σ_t ℓ(y_t, d_t)
 """
 
 from __future__ import annotations

@@ -268,6 +268,14 @@ def test_no_such_file(path):
     assert str(refusal.value).isprintable()
 
 
+def test_a_file_with_a_strange_name(tmp_path):
+    path = tmp_path / "a\nb.json"
+    path.write_text("[]", encoding="utf-8")
+    with pytest.raises(InputError, match="holds a list") as refusal:
+        read_values(path, ELMAN)
+    assert str(refusal.value).isprintable()
+
+
 def test_a_directory(tmp_path):
     with pytest.raises(InputError, match="is a directory"):
         read_values(tmp_path, ELMAN)

@@ -103,14 +103,14 @@ class _Writer:
         for step in steps:
             place = _place(step)
             if last is not None and place is not None and _apart(last, place):
-                yield Row("", (r"\vdots",))
+                yield Row("", (r"\vdots",), relation="")
             last = place or last
             yield self._row(step)
 
     def _row(self, step: Step) -> Row:
         right = form_pieces(step.after, self.whole)
         if isinstance(step.subject, Path):
-            return Row("", right, margin=route_latex(step.subject, self.whole))
+            return Row("", right, margin=route_latex(step.subject, self.whole), relation="")
         if step.rule is Rule.COLLECT:
             assert isinstance(step.subject, Quantity)
             return Row(form_latex(total(step.subject)), right)
@@ -136,8 +136,10 @@ class _Writer:
         first = step.substeps[0] if step.substeps else step
         row = self._row(first)
         if isinstance(step.subject, Path):
-            rows = [Row("", form_pieces(step.before, self.whole), margin=row.margin)]
-            return [*rows, Row("", ("=", *form_pieces(step.after, self.whole)))] if step.before != step.after else rows
+            if step.before == step.after:
+                return [row]
+            chain = Row("", form_pieces(step.before, self.whole), margin=row.margin, relation="")
+            return [chain, Row("", form_pieces(step.after, self.whole))]
         return [row, *(Row("", form_pieces(small.after, self.whole), relation="=") for small in step.substeps[1:])]
 
     def reason(self, rule: Rule, steps: Sequence[Step]) -> str:

@@ -104,7 +104,7 @@ def aligned_rows(rows: Sequence[Row], gap: str = "") -> str:
         pieces = list(row.right)
         one_line = len(pieces) <= 1 or sum(map(_visible, pieces)) <= (50 if wide else 70)
         first = " ".join(pieces) if one_line else pieces[0]
-        head = f"{row.left} &{row.relation} {first}" if row.left else f"& {first}"
+        head = f"{row.left} &{row.relation} {first}".lstrip()
         lines.append(head + margin)
         if not one_line:
             lines.extend(rf"&\quad {piece}" for piece in pieces[1:])

@@ -103,7 +103,9 @@ def _display(rows: Sequence[Row]) -> Iterator[str]:
             yield from wrap(margin, indent="  ", hanging="      ")
             head += "    "
         if left or left_width:
-            head += " " * (left_width - columns(left)) + left + f" {plain(row.relation)} "
+            head += " " * (left_width - columns(left)) + left + f" {plain(row.relation) or ' '} "
+        elif row.relation:
+            head += f"{plain(row.relation)} "
         pieces = [plain(piece) for piece in row.right]
         formula = " ".join(pieces)
         hanging = " " * min(columns(head), 40)
