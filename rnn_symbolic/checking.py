@@ -24,12 +24,12 @@ from rnn_symbolic.model import Model
 from rnn_symbolic.numeric import COMPLEX_STEP, FLOATS, Key, Point, Values, evaluate, forward
 from rnn_symbolic.paths import Leg, graph
 from rnn_symbolic.table import product_value
-from rnn_symbolic.valuation import Valuation, carry, random_point
+from rnn_symbolic.valuation import Amount, Valuation, carry, random_point
 from rnn_symbolic.values import concrete, point_of
 
 METHODS = ("complex step", "Richardson")
 EPSILON = sys.float_info.epsilon
-SMALLEST = sys.float_info.min / COMPLEX_STEP  # a derivative below this loses digits in a complex step
+STEPS, FARTHEST = (COMPLEX_STEP, COMPLEX_STEP**4, COMPLEX_STEP**8), 1e-10
 
 RELATIVE = {"complex step": 1e-9, "Richardson": 1e-8}
 RESOLUTION = 1e-4
@@ -125,7 +125,7 @@ def check_gradient(
     try:
         valuation = Valuation(model, point)
     except ForwardOverflow as overflow:
-        return Verdicts(tuple(_no_verdict(goal, method or METHODS[0], point, str(overflow)) for goal in goals))
+        return Verdicts(tuple(_no_verdict(goal, method, point.label, str(overflow)) for goal in goals))
     return Verdicts(tuple(_check(valuation, goal, method) for goal in goals))
 
 
@@ -198,20 +198,23 @@ class _Undecidable(Exception):
 
 
 def _check(valuation: Valuation, goal: Quantity, method: str | None) -> Verdict:
-    point = valuation.point
+    label, a = valuation.point.label, math.nan
     try:
-        estimate = _numeric(valuation, goal, method)
         g = graph(valuation.model, goal)
         symbolic = valuation.path_total(g)
+        a = symbolic.value
+        if not math.isfinite(a):
+            raise _Undecidable(_not_finite(symbolic))
+        estimate = _numeric(valuation, goal, method)
         noise = _rounding(valuation, goal)
     except (_Undecidable, NumericalFailure) as reason:
-        return _no_verdict(goal, method or METHODS[0], point, str(reason))
-    a, n = symbolic.value, estimate.value
+        return _no_verdict(goal, method, label, str(reason), a)
+    n = estimate.value
     error, size = abs(a - n), max(abs(a), abs(n))
     tolerance = RELATIVE[estimate.method] * size + estimate.slack + noise
     status, note = "passed", ""
-    if not math.isfinite(a) or not math.isfinite(n) or not math.isfinite(tolerance):
-        status, note = "inconclusive", _not_finite(symbolic.sign, symbolic.log10)
+    if not math.isfinite(n) or not math.isfinite(tolerance):
+        status, note = "inconclusive", "the numeric side is not a finite number"
     elif error > tolerance:
         status = "failed"
     elif a == 0 and n == 0:
@@ -222,17 +225,18 @@ def _check(valuation: Valuation, goal: Quantity, method: str | None) -> Verdict:
     elif tolerance > RESOLUTION * size:
         status = "inconclusive"
         note = f"values this small drown in rounding: about {tolerance:.0e} is the least that can be told from 0"
-    return Verdict(str(goal), estimate.method, point.label, a, n, error, tolerance, status, note)
+    return Verdict(str(goal), estimate.method, label, a, n, error, tolerance, status, note)
 
 
-def _no_verdict(goal: Quantity, method: str, point: Point, note: str) -> Verdict:
-    return Verdict(str(goal), method, point.label, *(math.nan,) * 4, "inconclusive", note)
+def _no_verdict(goal: Quantity, method: str | None, at: str, note: str, symbolic: float = math.nan) -> Verdict:
+    return Verdict(str(goal), method or METHODS[0], at, symbolic, *(math.nan,) * 3, "inconclusive", note)
 
 
-def _not_finite(sign: int, log10: float) -> str:
-    if log10 > sys.float_info.max_10_exp:
-        return f"the sum over paths is about {'-' * (sign < 0)}10^{log10:.0f}, beyond the range of floats"
-    return "a value is not a finite number"
+def _not_finite(symbolic: Amount) -> str:
+    if symbolic.log10 > sys.float_info.max_10_exp:
+        sign = "-" if symbolic.sign < 0 else ""
+        return f"the sum over paths is about {sign}10^{symbolic.log10:.0f}, beyond the range of floats"
+    return "the sum over paths is not a finite number"
 
 
 def _numeric(valuation: Valuation, goal: Quantity, method: str | None) -> Estimate:
@@ -282,14 +286,26 @@ def magnitude(expression: Expression, values: Values, t: int = 0) -> float:
 
 
 def _complex_step(valuation: Valuation, goal: Quantity) -> Estimate:
-    """Im L(θ + ih)/h: exact to rounding where every function is analytic at the point, so kinks are looked for."""
+    """Im L(θ + ih)/h: exact to rounding where every function is analytic at the point, so kinks are looked for.
+
+    Where gradients explode, h must be so small that nothing moves by more than FARTHEST.
+    """
     model, point = valuation.model, valuation.point
-    moved = forward(model, point, FLOATS, (_key(goal), complex(0.0, COMPLEX_STEP)))
+    for h in STEPS:
+        try:
+            moved = forward(model, point, FLOATS, (_key(goal), complex(0.0, h)))
+        except NumericalFailure:
+            continue
+        if max(abs(complex(value).imag) for value in moved.values()) <= FARTHEST:
+            break
+    else:
+        raise NumericalFailure("a complex step overflows: some quantity moves by more than floats can hold")
     for argument in kink_arguments(model, moved):
         z = complex(argument.z)
         if z.imag and abs(z.real) <= 100 * ROUNDINGS * EPSILON * argument.scale:
             raise _Undecidable(argument.note())
-    return Estimate("complex step", complex(moved["L", None]).imag / COMPLEX_STEP, SMALLEST)
+    smallest = sys.float_info.min / h  # a derivative below this has lost digits
+    return Estimate("complex step", complex(moved["L", None]).imag / h, smallest)
 
 
 @dataclass(frozen=True, slots=True)

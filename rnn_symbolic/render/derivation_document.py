@@ -47,10 +47,9 @@ def derivation_document(
     several = len(derivations) > 1
     title = words.say("title-several", goals=goals) if several else words.say("title", goal=goals)
     steps = words.say("step-one") if model.steps == 1 else words.say("steps", T=model.steps)
-    blocks: list[Block] = [
-        Paragraph(words.say("model", cell=model.cell.name, steps=steps)),
-        Box(words.say("conventions"), conventions(model, words, layout, derivations[0].whole)),
-    ]
+    about = words.say("model", cell=model.cell.name, steps=steps)
+    box = (about, *conventions(model, words, layout, derivations[0].whole))
+    blocks: list[Block] = [Box(words.say("conventions"), box)]
     if depth > 1:
         for section in derivations[0].sections:
             if section.goal is None:

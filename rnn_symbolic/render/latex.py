@@ -33,7 +33,7 @@ _UNICODE = {"σ": r"$\sigma$", "ℓ": r"$\ell$", "∂": r"$\partial$", "∂⁺":
 
 def document_latex(document: Document, *, standalone: bool = False) -> str:
     """The LaTeX of a document; ``standalone`` adds a preamble (pdflatex for English, xelatex for Chinese)."""
-    body = "\n\n".join(_block(block) for block in document.blocks)
+    body = _body(document)
     title = inline_latex(document.title)
     if not standalone:
         return f"\\section*{{{title}}}\n\n{body}\n"
@@ -42,6 +42,17 @@ def document_latex(document: Document, *, standalone: bool = False) -> str:
         f"{preamble}\\begin{{document}}\n\\begin{{center}}\\Large\\bfseries {title}\\end{{center}}\n\n"
         f"{body}\n\\end{{document}}\n"
     )
+
+
+def _body(document: Document) -> str:
+    """The blocks; a display continues the paragraph before it, or TeX would leave an empty line between them."""
+    body = ""
+    before: object = None
+    for block in document.blocks:
+        glue = "\n" if isinstance(block, Display) and isinstance(before, Paragraph) else "\n\n"
+        body += (glue if body else "") + _block(block)
+        before = block
+    return body
 
 
 def inline_latex(text: str) -> str:
@@ -57,6 +68,7 @@ def inline_latex(text: str) -> str:
 
 def _escape(text: str) -> str:
     escaped = "".join(_ESCAPES.get(c) or _UNICODE.get(c) or c for c in text)
+    escaped = escaped.replace("--", "-{}-")  # an option, not a dash
     return re.sub(r'"([^"]*)"', r"``\1''", escaped)
 
 
@@ -108,7 +120,8 @@ def aligned_rows(rows: Sequence[Row], gap: str = "") -> str:
         lines.append(head + margin)
         if not one_line:
             lines.extend(rf"&\quad {piece}" for piece in pieces[1:])
-    return " \\\\\n".join(lines)
+    tall = any(r"\frac" in row.left for row in rows)  # fractions of neighbouring lines would touch
+    return (" \\\\[4pt]\n" if tall else " \\\\\n").join(lines)
 
 
 def _visible(tex: str) -> int:

@@ -23,8 +23,8 @@ ENGLISH = Prose(
         Part.IMMEDIATE: "Each equation is differentiated once, by each quantity on its right-hand side, while all others "
         "are held fixed. This table, at a generic step $t$, is all the calculus there is; what follows is bookkeeping.",
         Part.OUTPUTS: "An output is read by the loss of its own step.",
-        Part.STATES: "A state is read by the output of its own step and, except in the last step, by the next state. "
-        "$\\partial L/\\partial h$ is the sum over its readers: what each reader receives, times the block that leads to it.",
+        Part.STATES: "A state reaches $L$ through every quantity that reads it, in its own step and in later ones. "
+        "$\\partial L/\\partial q$ is the sum over the readers of $q$: what each reader receives, times the block that leads to it.",
         Part.PATHS: "A path starts at the loss of one step and follows the readers backwards until an equation mentions "
         "<goal>. There are <count>. Its value is the product of the immediate partials along it, in the order of the "
         "route; the route stands in the margin.",
@@ -33,7 +33,7 @@ ENGLISH = Prose(
         Part.COLLECTED: "Here everything is a scalar, so factors may change places. The exact product comes first; the "
         "shorthand under its brace (in brackets behind it) writes the different values of the slope as one.",
         Part.ADJOINT: "All paths that enter at the same step share everything between the loss and that step. Grouped by "
-        "entry step, the sum needs each $\\partial L/\\partial h$ only once: $O(T)$ products instead of $O(T^{2})$ paths.",
+        "entry step, the sum needs each $\\partial L/\\partial q$ only once: $O(T)$ products instead of $O(T^{2})$ paths.",
     },
     rules={
         Rule.CELL_EQUATION: "cell equation",
@@ -88,7 +88,7 @@ ENGLISH = Prose(
         "title": "The gradient of $L$ by <goal>",
         "title-several": "The gradients of $L$ by <goals>",
         "title-sub": "The gradient by <goal>",
-        "model": "<cell>, unrolled for <steps>",
+        "model": "The cell is <cell>, unrolled for <steps>.",
         "step-one": "$T = 1$ step",
         "steps": "$T = <T>$ steps",
         "loss-part": "The loss: from $L$ to the outputs and the states",
@@ -98,7 +98,7 @@ ENGLISH = Prose(
         "layout-gradient": "the gradient layout (the shape of the parameter)",
         "layout-jacobian": "the Jacobian layout (numerator layout)",
         "partials": "$\\partial L/\\partial q$ is the total derivative: everything that depends on $q$ moves. "
-        "$\\partial^{+} a_{t}/\\partial q$ is the immediate partial: only the one equation that defines $a_{t}$ is "
+        "$\\partial^{+} p/\\partial q$ is the immediate partial: only the one equation that defines $p$ is "
         "differentiated, all its other operands stand still.",
         "abstract-activation": "$\\sigma$ is any differentiable function and $\\sigma'$ its derivative, "
         "always taken at the pre-activation: $\\sigma'(<a>)$, not $\\sigma'(<h>)$.",

@@ -22,14 +22,14 @@ CHINESE = Prose(
         Part.IMMEDIATE: "每个方程只对其右端的每个量求一次导，其余的量保持不动。这张表写在一般的时间步 $t$ 上，"
         "全部的微积分都在这里；后面只是整理。",
         Part.OUTPUTS: "输出只被它自己那一步的损失读取。",
-        Part.STATES: "隐藏状态被本步的输出读取，除最后一步外还被下一步的状态读取。"
-        "$\\partial L/\\partial h$ 是对所有读取者求和：读取者得到的导数，乘以通向它的那一段。",
+        Part.STATES: "状态通过每个读取它的量到达 $L$，这些量可以在本步，也可以在以后的步。"
+        "$\\partial L/\\partial q$ 是对 $q$ 的所有读取者求和：读取者得到的导数，乘以通向它的那一段。",
         Part.PATHS: "一条路径从某一步的损失出发，沿读取关系往回走，直到某个方程中出现 <goal>。共有 <count> 条。"
         "路径的值是沿途直接偏导数的乘积，次序与路线一致；路线写在旁边。",
         Part.SUM: "对共用的量求导，就是把它的所有路径相加：每条路径都是 <goal> 的变化到达 $L$ 的一种方式。",
         Part.COLLECTED: "这里的量都是标量，因子可以交换。先写精确的乘积；花括号下（或其后方括号内）的简写把各个不同的斜率写成了同一个。",
         Part.ADJOINT: "在同一步进入的路径，从损失到该步的部分完全相同。按进入的时间步分组后，每个 "
-        "$\\partial L/\\partial h$ 只需算一次：$O(T)$ 次乘法，而不是 $O(T^{2})$ 条路径。",
+        "$\\partial L/\\partial q$ 只需算一次：$O(T)$ 次乘法，而不是 $O(T^{2})$ 条路径。",
     },
     rules={
         Rule.CELL_EQUATION: "单元的方程",
@@ -84,7 +84,7 @@ CHINESE = Prose(
         "title": "$L$ 对 <goal> 的梯度",
         "title-several": "$L$ 对 <goals> 的梯度",
         "title-sub": "对 <goal> 的梯度",
-        "model": "<cell>，展开为 <steps>",
+        "model": "单元为 <cell>，展开为 <steps>。",
         "step-one": "$T = 1$ 个时间步",
         "steps": "$T = <T>$ 个时间步",
         "loss-part": "损失：从 $L$ 到输出和隐藏状态",
@@ -94,7 +94,7 @@ CHINESE = Prose(
         "layout-gradient": "梯度布局（与参数同形）",
         "layout-jacobian": "雅可比布局（分子布局）",
         "partials": "$\\partial L/\\partial q$ 是全导数：凡依赖 $q$ 的量都随之变化。"
-        "$\\partial^{+} a_{t}/\\partial q$ 是直接偏导数：只对定义 $a_{t}$ 的那一个方程求导，其余的量不动。",
+        "$\\partial^{+} p/\\partial q$ 是直接偏导数：只对定义 $p$ 的那一个方程求导，其余的量不动。",
         "abstract-activation": "$\\sigma$ 是任意可微函数，$\\sigma'$ 是它的导数，"
         "总是在激活前的值处计算：$\\sigma'(<a>)$，而不是 $\\sigma'(<h>)$。",
         "activation": "激活函数是 $<symbol>$，$<symbol>'(z) = <slope>$，在激活前的值处计算。",
