@@ -1,8 +1,9 @@
 r"""The derivation of ∂L/∂θ in the article's order: forward table, immediate partials, ∂L/∂y_t, ∂L/∂h_t, the paths,
 their sum, the collected factor σ'^k W_h^{k−1}, and the adjoint recursion that gives the same in O(T).
 
-Beyond `ELIDE_ABOVE` steps a derivation keeps the lines that a reader wants: the steps 1, 2 and T of a table, the
-latest and the earliest loss, and of each loss the lags 0, 1 and the longest. The sums still stand for every path.
+Beyond `ELIDE_ABOVE` steps a derivation keeps the lines that a reader wants: the first two steps of a table and the
+last, and of the paths those from the latest and the earliest loss that has any: up to `MAX_ALTERNATIVES` of each of
+the two shortest lags, and one of the longest. The sums still stand for every path.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from rnn_symbolic.cells import Cell
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 ELIDE_ABOVE = 6
 """Sums and products over more steps than this are elided unless the whole is asked for."""
 MAX_ALTERNATIVES = 4
-"""When elided, how many paths of one loss step and one lag are shown."""
+"""When elided, how many paths of one loss step and one short lag are shown."""
 
 
 class Part(Enum):
@@ -129,11 +130,11 @@ def derive_gradient(
         model = unroll(model)
     goal = model.resolve(wrt) if isinstance(wrt, str) else wrt
     g = graph(model, goal)
-    shown, count = _shown_paths(g, whole)
+    shown, gaps = _shown_paths(g, whole)
     own = (
         Section(Part.PATHS, tuple(_path_step(path) for path in shown), goal),
-        _sum_section(g, shown, count),
-        _collected_section(g, shown, count),
+        _sum_section(g, shown, gaps),
+        _collected_section(g, shown, gaps),
         _adjoint_section(g),
     )
     before = common_sections(model, whole=whole) if common is None else common
@@ -302,19 +303,28 @@ def partials_along(leg: Leg) -> tuple[Expression, ...] | None:
 # --- sections of one gradient --------------------------------------------------------------------------------------
 
 
-def _shown_paths(g: Graph, whole: bool) -> tuple[tuple[Path, ...], int]:
-    """The paths a reader sees, and how many there are."""
-    count = g.count()
+def _shown_paths(g: Graph, whole: bool) -> tuple[tuple[Path, ...], tuple[int, ...]]:
+    """The paths a reader sees, and the places among them (their end included) before which paths are left out."""
     if whole or g.model.steps <= ELIDE_ABOVE:
-        return tuple(iter_paths(g.model, g.goal)), count
+        return tuple(iter_paths(g.model, g.goal)), ()
     kept: list[Path] = []
+    gaps: set[int] = set()
     losses = g.model.loss_steps
-    for t in dict.fromkeys((losses[0], losses[-1])):
+    latest = next((t for t in losses if g.entries_from(t)), 0)
+    earliest = next((t for t in reversed(losses) if g.entries_from(t)), 0)
+    for t in dict.fromkeys((latest, earliest) if latest else ()):
+        if any(map(g.entries_from, range(t + 1, latest))):
+            gaps.add(len(kept))
         entries = g.entries_from(t)
         for s in dict.fromkeys(entries if len(entries) <= 3 else (*entries[:2], entries[-1])):
-            for _, path in zip(range(MAX_ALTERNATIVES), g.paths(t, s), strict=False):
-                kept.append(path)
-    return tuple(kept), count
+            if s == entries[-1] and len(entries) > 3:
+                gaps.add(len(kept))
+            alternatives = g.paths(t, s)
+            # long paths differ in their middle, which is not shown: one stands for all
+            kept.extend(islice(alternatives, 1 if s == entries[-1] and len(entries) > 3 else MAX_ALTERNATIVES))
+            if next(alternatives, None) is not None:
+                gaps.add(len(kept))
+    return tuple(kept), tuple(sorted(gaps))
 
 
 def _path_step(path: Path) -> Step:
@@ -330,22 +340,21 @@ def _path_step(path: Path) -> Step:
     return Step(Rule.ALONG_PATH, before, PathProduct(path), subject=path)
 
 
-def _sum_section(g: Graph, shown: tuple[Path, ...], count: int) -> Section:
-    if not count:
+def _sum_section(g: Graph, shown: tuple[Path, ...], gaps: tuple[int, ...]) -> Section:
+    if not shown:
         step = Step(Rule.NO_PATH, total(g.goal), Written(ZERO), subject=g.goal)
         return Section(Part.SUM, (step,), g.goal)
-    paths = PathSum(g.goal, tuple(map(PathProduct, shown)), count, elided=len(shown) < count)
+    paths = PathSum(g.goal, tuple(map(PathProduct, shown)), g.count(), gaps)
     return Section(Part.SUM, (Step(Rule.SUM_OVER_PATHS, total(g.goal), paths, subject=g.goal),), g.goal)
 
 
-def _collected_section(g: Graph, shown: tuple[Path, ...], count: int) -> Section:
+def _collected_section(g: Graph, shown: tuple[Path, ...], gaps: tuple[int, ...]) -> Section:
     patterns = recurrent_patterns(g)
     terms = tuple(collect(path, patterns) for path in shown)
     if not any(term.groups for term in terms):
         return Section(Part.COLLECTED, (), g.goal)  # no factor repeats along time: W_y, b_y
-    elided = len(shown) < count
-    before = PathSum(g.goal, tuple(map(PathProduct, shown)), count, elided)
-    after = PathSum(g.goal, terms, count, elided)
+    before = PathSum(g.goal, tuple(map(PathProduct, shown)), g.count(), gaps)
+    after = PathSum(g.goal, terms, g.count(), gaps)
     substeps = tuple(
         Step(Rule.COLLECT, PathProduct(path), term, subject=path) for path, term in zip(shown, terms, strict=True)
     )

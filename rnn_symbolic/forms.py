@@ -153,13 +153,19 @@ class Collected:
 class PathSum:
     """Σ over all paths to the goal, as products or collected; ``shown`` holds the terms a reader sees.
 
-    When ``elided``, the sum still stands for every path, ``count`` of them.
+    When ``elided``, the sum still stands for every path, ``count`` of them; ``gaps`` are the places in ``shown``
+    (its end included) before which terms are left out.
     """
 
     goal: Quantity
     shown: tuple[PathProduct | Collected, ...]
     count: int
-    elided: bool = False
+    gaps: tuple[int, ...] = ()
+
+    @property
+    def elided(self) -> bool:
+        """Whether the reader sees fewer terms than there are."""
+        return bool(self.gaps)
 
     def value(self, model: Model) -> sp.Expr:
         """The sum over every path, in the named quantities."""

@@ -41,7 +41,7 @@ FUNCTIONS: dict[str, Function] = {
         Function(
             "relu",
             r"\operatorname{relu}",
-            slope_latex=r"1 \text{ for } z > 0,\; 0 \text{ for } z \le 0",
+            slope_latex=r"1\;(z > 0),\; 0\;(z \le 0)",
             kinks=(0.0,),
         ),
         Function("softplus", r"\operatorname{softplus}", slope_latex=r"\operatorname{logistic}(z)"),

@@ -87,7 +87,7 @@ def softplus(z: Array) -> Array:
         logarithm = 0.5 * np.log1p(size) + 1j * np.angle(1 + small)
     else:
         logarithm = np.log1p(small)
-    return np.asarray(relu(z) + logarithm)
+    return np.asarray(np.where(np.real(z) >= 0, z, 0.0) + logarithm)  # the same side of 0 as in _decay
 
 
 STABLE: dict[str, Callable[[Array], Array]] = {

@@ -11,6 +11,7 @@ import re
 from fractions import Fraction
 
 from rnn_symbolic.expressions import (
+    ONE,
     Add,
     Apply,
     Call,
@@ -48,7 +49,7 @@ def latex_quantity(quantity: Quantity) -> str:
     r"""h_3 with its step as a subscript, after the subscripts of its name.
 
     >>> latex_quantity(Quantity("h", -1, "t")), latex_quantity(Quantity("u_z", 3))
-    ('h_{t-1}', 'u_{\\mathrm{z},3}'.replace('\\mathrm{z}', 'z'))
+    ('h_{t-1}', 'u_{z,3}')
     """
     if quantity.step is None:
         return latex_name(quantity.name)
@@ -96,7 +97,7 @@ def latex(expression: Expression) -> str:
         case Multiply(factors):
             return latex_product(factors)
         case Apply(left, right):
-            return f"{_factor(left)}{THIN}{_factor(right)}"
+            return f"{latex_factor(left)}{THIN}{latex_factor(right)}"
         case Power(base, exponent):
             return _latex_power(base, exponent)
         case Derivative(of, wrt, immediate):
@@ -109,23 +110,42 @@ def latex_product(factors: tuple[Expression, ...]) -> str:
 
     >>> latex_product((Number(Fraction(-1)), Quantity("d", 1), Power(Quantity("y", 1), Fraction(-1))))
     '-\\frac{d_{1}}{y_{1}}'
+    >>> latex_product((Power(Quantity("h", 1), Fraction(2)), Number(Fraction(1, 2))))
+    '\\frac{h_{1}^{2}}{2}'
     """
     sign = ""
     if factors and isinstance(factors[0], Number) and factors[0].value < 0:
         sign, rest = "-", -factors[0].value
         factors = (*(() if rest == 1 else (Number(rest),)), *factors[1:])
     pieces: list[str] = []
-    after_fraction = True  # nothing yet that could be a numerator
+    above: Expression | None = None  # the last factor, while it may become a numerator
     for factor in factors:
-        if isinstance(factor, Power) and factor.exponent < 0:
-            below = latex(factor.base) if factor.exponent == -1 else _latex_power(factor.base, -factor.exponent)
-            above = "1" if after_fraction else pieces.pop()
-            pieces.append(rf"\frac{{{above}}}{{{below}}}")
-            after_fraction = True
+        below = _denominator(factor)
+        if below is None or (above is None and isinstance(factor, Number)):
+            pieces.append(latex_factor(factor))
+            above = None if isinstance(factor, Derivative) else factor
         else:
-            pieces.append(_factor(factor))
-            after_fraction = isinstance(factor, Derivative)
+            if above is not None:
+                pieces.pop()
+            pieces.append(_fraction(above or ONE, below))
+            above = None
     return sign + (THIN.join(pieces) if pieces else "1")
+
+
+def _denominator(factor: Expression) -> Expression | None:
+    """What stands below the line where the factor is a reciprocal."""
+    match factor:
+        case Number(value) if value.numerator == 1 and value.denominator > 1:
+            return Number(Fraction(value.denominator))
+        case Power(base, exponent) if exponent < 0:
+            return base if exponent == -1 else Power(base, -exponent)
+    return None
+
+
+def _fraction(above: Expression, below: Expression) -> str:
+    if isinstance(above, Number) and above.value.denominator > 1:  # ½/√z is 1/(2 √z)
+        return rf"\frac{{{above.value.numerator}}}{{{above.value.denominator}{THIN}{latex_factor(below)}}}"
+    return rf"\frac{{{latex(above)}}}{{{latex(below)}}}"
 
 
 def _latex_sum(terms: tuple[Expression, ...]) -> str:
@@ -147,15 +167,15 @@ def _latex_number(value: Fraction) -> str:
 
 def _latex_power(base: Expression, exponent: Fraction) -> str:
     if exponent < 0:
-        return rf"\frac{{1}}{{{latex(base) if exponent == -1 else _latex_power(base, -exponent)}}}"
+        return _fraction(ONE, base if exponent == -1 else Power(base, -exponent))
     inner = latex(base)
     if not isinstance(base, Quantity):
         inner = f"({inner})"
     return f"{inner}^{{{exponent}}}"
 
 
-def _factor(expression: Expression) -> str:
-    """An operand of a product: sums, and numbers below zero, stand in parentheses."""
+def latex_factor(expression: Expression) -> str:
+    """An operand of a product: sums, and what begins with a sign, stand in parentheses."""
     text = latex(expression)
     bare = not isinstance(expression, Add) and not text.startswith("-")
     return text if bare else f"({text})"
@@ -267,10 +287,28 @@ def _script(inner: str, table: dict[str, str], mark: str) -> str:
     ascii_inner = inner.replace("−", "-").replace(" ", "")
     if all(c in table for c in ascii_inner) and not (mark == "_" and ascii_inner.isalpha() and ascii_inner != "t"):
         return "".join(table[c] for c in ascii_inner)
-    return mark + (inner if len(inner) == 1 or (inner.isalnum() and mark == "_") else f"{{{inner}}}")
+    names, comma, step = ascii_inner.rpartition(",")
+    if mark == "_" and comma and names.isalnum() and re.fullmatch(r"\d+|-\d+|t([+-]\d+)?", step):  # u_{z,3}: u_z₃
+        return f"_{names}" + "".join(table[c] for c in step)
+    return mark + (inner if len(inner) == 1 or (inner.isalnum() and mark == "_") else f"({inner})")
 
 
 def _operand(text: str) -> str:
-    """A numerator or denominator on one line: parentheses unless it is a single symbol or a call."""
+    """A numerator or denominator on one line: parentheses unless it is a single symbol or a single call.
+
+    >>> _operand("h₃"), _operand("exp(a + b)"), _operand("(a) (b)")
+    ('h₃', 'exp(a + b)', '((a) (b))')
+    """
     simple = re.fullmatch(r"[−+]?(∂⁺? ?)?[^\s+−*/]+", text)
-    return text if simple else f"({text})"
+    return text if simple or _is_one_call(text) else f"({text})"
+
+
+def _is_one_call(text: str) -> bool:
+    if not re.fullmatch(r"[^\s()+−*/]+\(.*\)", text):
+        return False
+    depth = 0
+    for i, c in enumerate(text):
+        depth += (c == "(") - (c == ")")
+        if c == ")" and depth == 0:
+            return i == len(text) - 1
+    return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import random
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -32,7 +33,7 @@ def compare_with_oracle(hidden: str, output: str, loss: str, losses: str, steps:
     for name in (*PARAMETERS, f"x_{steps}", "x_1"):
         found = valuation.path_total(graph(model, name)).value
         exact = complex_step_gradient(values, name, hidden, output, loss, losses)
-        rough = richardson_gradient(values, name, hidden, output, loss, losses, h=1e-3)
+        rough = richardson_gradient(values, name, hidden, output, loss, losses, h=1e-5 if "relu" in hidden else 1e-3)
         case = f"{hidden}, {output}, {loss}, {losses}, T={steps}, dL/d{name} at seed {seed}: {values}"
         assert found == pytest.approx(exact, rel=1e-10, abs=1e-14), case
         assert found == pytest.approx(rough, rel=1e-5, abs=1e-7), case
@@ -53,6 +54,46 @@ def test_the_sum_over_paths_is_the_gradient_of_a_hand_written_network(hidden, ou
 @pytest.mark.parametrize(("hidden", "output", "loss"), CASES)
 def test_many_points(hidden, output, loss, losses, seed):
     compare_with_oracle(hidden, output, loss, losses, 1 + seed % 7, seed)
+
+
+# --- no false accusation ---
+
+
+def accusations(seed: int) -> list[str]:
+    """What fails of a right gradient at a wild point: large weights, long sequences, saturation or chaos."""
+    rng = random.Random(seed)
+    model = unroll(
+        rng.choice(["elman", "lag2", "residual", "irnn"]),
+        steps=rng.randint(1, 30),
+        activation=rng.choice(["tanh", "logistic", "relu", "softplus", "sin", "cos"]),
+        output_activation=rng.choice(["logistic", "softplus", "sin"]),
+        loss="squared",
+        losses=rng.choice(["all", "last"]),
+    )
+    point, scale = random_point(model, seed), rng.choice([3, 10, 100])
+    point = dataclasses.replace(point, parameters={k: scale * v for k, v in point.parameters.items()})
+    verdicts = [v for method in METHODS for v in check_gradient(model, None, point, method=method)]
+    return [f"{model.cell.name}, {model.activation}, seed {seed}: {v}" for v in verdicts if v.status == "failed"]
+
+
+def test_a_right_gradient_is_never_accused():
+    assert [line for seed in range(12) for line in accusations(seed)] == []
+
+
+@pytest.mark.slow
+def test_a_right_gradient_is_never_accused_at_many_points():
+    assert [line for seed in range(12, 400) for line in accusations(seed)] == []
+
+
+@pytest.mark.parametrize("wrt", ["W_h", "b_h"])
+def test_differences_know_that_chaos_is_beyond_them(wrt):
+    """∂L/∂W_h is about 10^4 at a point where L wiggles faster than any step: a complex step follows it all the same."""
+    model = unroll("elman", steps=30, activation="sin", loss="squared")
+    point = random_point(model, 3)
+    point = dataclasses.replace(point, parameters={**point.parameters, "W_h": 4.0})
+    assert check_gradient(model, wrt, point).passed
+    (verdict,) = check_gradient(model, wrt, point, method="Richardson")
+    assert verdict.status == "inconclusive" and "do not agree" in verdict.note
 
 
 # --- right gradients pass ---

@@ -6,7 +6,6 @@ changes the verdict. Nothing here knows a language; the words live in `render`.
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,10 +91,8 @@ class Fact:
 
 _RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
-    "≠": operator.ne,
     "<": operator.lt,
     ">": operator.gt,
-    "≈": lambda a, b: math.isclose(a, b, rel_tol=1e-9),
 }
 
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from rnn_symbolic.article import Claim, Formula, Line, Route, Verdict
+from rnn_symbolic.article import Claim, Formula, Line, Route, Verdict, Word
 from rnn_symbolic.errors import InputError
 from rnn_symbolic.expressions import Number
 from rnn_symbolic.printing import latex
+from rnn_symbolic.render.prose import LANGUAGES
 from rnn_symbolic.valuation import Amount
 
 
@@ -50,7 +51,7 @@ class Erratum:
 
 
 @dataclass(frozen=True, slots=True)
-class Prose:
+class ArticleProse:
     """Everything the review says in one language."""
 
     title: str
@@ -59,7 +60,6 @@ class Prose:
     verdict: str
     verdicts: Mapping[Verdict, str]
     statement: str
-    evidence: str
     words: Mapping[str, str]
     claims: Mapping[str, ClaimProse]
     errata_title: str
@@ -73,10 +73,7 @@ class Prose:
     letter_end: str
 
 
-LANGUAGES = ("en", "zh")
-
-
-def prose(language: str) -> Prose:
+def article_prose(language: str) -> ArticleProse:
     """The words in one language. Raises InputError for a language there is not."""
     if language == "en":
         from rnn_symbolic.render.article_en import ENGLISH
@@ -86,7 +83,7 @@ def prose(language: str) -> Prose:
         from rnn_symbolic.render.article_zh import CHINESE
 
         return CHINESE
-    raise InputError(f"{language!r} is not a language of the article: choose one of {', '.join(LANGUAGES)}")
+    raise InputError(f"{language!r} is not a language of this program: choose one of {', '.join(LANGUAGES)}")
 
 
 # --- facts as LaTeX -------------------------------------------------------------------------------------------------
@@ -100,7 +97,7 @@ def show(value: Any, digits: int = 6, decimal: bool = False) -> str:
     """
     match value:
         case bool():
-            raise TypeError("a truth value is not shown: it decides a verdict")
+            raise TypeError("a truth value is a word, not a formula")
         case int():
             return str(value)
         case Fraction():
@@ -149,13 +146,19 @@ def placeholders(template: str) -> tuple[str, ...]:
     return tuple(match.group(0) for match in PLACEHOLDER.finditer(template))
 
 
-def fill(template: str, own: Mapping[str, Any], claims: Mapping[str, Claim]) -> str:
-    """The template with every fact in its place. Raises KeyError for a fact that was not computed."""
+def fill(template: str, own: Mapping[str, Any], claims: Mapping[str, Claim], words: Mapping[str, str]) -> str:
+    """The template with every fact in its place; truth values and codes become ``words``.
+
+    Raises KeyError for a fact that was not computed.
+    """
 
     def value(match: re.Match[str]) -> str:
         claim, name, form = match.groups()
         facts = claims[claim].facts if claim else own
         digits = int(form) if form and form != "d" else 6
-        return show(facts[name], digits, decimal=form == "d")
+        fact = facts[name]
+        if isinstance(fact, bool):
+            return words["yes" if fact else "no"]
+        return words[fact.code] if isinstance(fact, Word) else show(fact, digits, decimal=form == "d")
 
     return PLACEHOLDER.sub(value, template)

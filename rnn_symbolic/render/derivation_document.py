@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
-from rnn_symbolic.derivation import ELIDE_ABOVE, Derivation, Part, Section
+from rnn_symbolic.derivation import ELIDE_ABOVE, MAX_ALTERNATIVES, Derivation, Part, Section
 from rnn_symbolic.equations import Equation
 from rnn_symbolic.expressions import Call, Expression, Quantity, walk
 from rnn_symbolic.forms import Collected, PathSum, Rule, Step, total
@@ -18,9 +18,11 @@ from rnn_symbolic.render.formulas import (
     form_latex,
     form_pieces,
     group_latex,
+    product_pieces,
     route_latex,
     shorthand_latex,
     step_latex,
+    step_pieces,
 )
 from rnn_symbolic.render.prose import Prose, prose
 from rnn_symbolic.render.text import inline_text
@@ -57,10 +59,10 @@ def derivation_document(
     for derivation in derivations:
         if several:
             blocks.append(Heading(words.say("title-sub", goal=_math(derivation.goal))))
-        count = derivation.result.count if isinstance(derivation.result, PathSum) else 0
+        result = derivation.result if isinstance(derivation.result, PathSum) else None
         for section in derivation.sections:
             if section.goal is not None and (depth > 1 or section.part in _ABSTRACT):
-                blocks += writer.section(section, level=2 if several else 1, count=count)
+                blocks += writer.section(section, 2 if several else 1, result)
         if not derivation.section(Part.COLLECTED).steps and derivation.section(Part.PATHS).steps:
             blocks.append(Paragraph(words.say("no-recurrent")))
     if verifications:
@@ -79,35 +81,37 @@ class _Writer:
         self.words, self.depth, self.whole = words, depth, derivation.whole
         self.first_name = derivation.model.definitions[0].target.name
 
-    def section(self, section: Section, level: int = 1, count: int = 0) -> list[Block]:
+    def section(self, section: Section, level: int = 1, result: PathSum | None = None) -> list[Block]:
         """Heading, introduction, the lines; at depth 3 every line with its small moves and its reason."""
         goal = _math(section.goal) if section.goal is not None else ""
+        count, gaps = (result.count, result.gaps) if result is not None else (0, ())
         intro = self.words.intros[section.part].replace("<goal>", goal).replace("<count>", str(count))
+        if section.part is Part.COLLECTED and _has_shorthand(section.steps[0]):
+            intro += self.words.say("brace")
         blocks: list[Block] = [Heading(self.words.titles[section.part].replace("<goal>", goal), level)]
         if self.depth > 1:
             blocks.append(Paragraph(intro))
+        marked = _marked(section, gaps)
         if self.depth > 2:
-            blocks += self._lecture(section)
+            blocks += self._lecture(marked)
         else:
-            blocks.append(Display(tuple(self._rows(section.steps))))
+            blocks.append(Display(tuple(self._rows(marked, lambda step: [self._row(step)]))))
         if section.part is Part.PATHS and len(section.steps) < count:
             blocks.append(Paragraph(self.words.say("paths-shown", shown=len(section.steps), count=count)))
         if section.part is Part.COLLECTED:
             blocks += self._shorthand(section.steps[0])
         return blocks
 
-    def _rows(self, steps: Sequence[Step]) -> Iterator[Row]:
-        """The lines, with dots where an elided table leaves steps out."""
-        last: tuple[int, int] | None = None
-        for step in steps:
-            place = _place(step)
-            if last is not None and place is not None and _apart(last, place):
+    def _rows(self, marked: Sequence[_Marked], draw: Callable[[Step], list[Row]]) -> Iterator[Row]:
+        """The lines, with dots where an elided table leaves some out."""
+        for step, left_out in marked:
+            if left_out:
                 yield Row("", (r"\vdots",), relation="")
-            last = place or last
-            yield self._row(step)
+            if step is not None:
+                yield from draw(step)
 
     def _row(self, step: Step) -> Row:
-        right = form_pieces(step.after, self.whole)
+        right = step_pieces(step, self.whole)
         if isinstance(step.subject, Path):
             return Row("", right, margin=route_latex(step.subject, self.whole), relation="")
         if step.rule is Rule.COLLECT:
@@ -120,13 +124,14 @@ class _Writer:
             return Row(left, right, margin=f"t = {step.subject.step}" if starts else "")
         return Row(left, right, note="" if step.rule is Rule.SUM_OVER_PATHS else self.words.rules[step.rule])
 
-    def _lecture(self, section: Section) -> list[Block]:
+    def _lecture(self, marked: Sequence[_Marked]) -> list[Block]:
         """Lines with the same rule in one display, then the reason that they share."""
         blocks: list[Block] = []
-        for rule, group in groupby(section.steps, key=lambda step: step.rule):
-            steps = list(group)
-            blocks.append(Display(tuple(row for step in steps for row in self._moves(step))))
-            blocks.append(Paragraph(self.reason(rule, steps)))
+        for rule, group in groupby(marked, key=lambda pair: pair[0].rule if pair[0] is not None else None):
+            lines = list(group)
+            blocks.append(Display(tuple(self._rows(lines, self._moves))))
+            if rule is not None:
+                blocks.append(Paragraph(self.reason(rule, [step for step, _ in lines if step is not None])))
         return blocks
 
     def _moves(self, step: Step) -> list[Row]:
@@ -139,7 +144,7 @@ class _Writer:
                 return [row]
             chain = Row("", form_pieces(step.before, self.whole), margin=row.margin, relation="")
             return [chain, Row("", form_pieces(step.after, self.whole))]
-        return [row, *(Row("", form_pieces(small.after, self.whole), relation="=") for small in step.substeps[1:])]
+        return [row, *(Row("", step_pieces(small, self.whole)) for small in step.substeps[1:])]
 
     def reason(self, rule: Rule, steps: Sequence[Step]) -> str:
         """Why these lines hold, in a sentence."""
@@ -154,24 +159,37 @@ class _Writer:
         terms = [term for term in step.after.shown if isinstance(term, Collected) and term.groups]
         longest = max(terms, key=lambda term: term.path.lag)
         short = shorthand_latex(longest.groups)
-        slopes = max((len(group.steps) for group in longest.groups if group.is_slope), default=0)
+        slopes = sum(len(group.steps) for group in longest.groups if group.is_slope)
         if not short or slopes < 2:
             return []
         exact = "\\,".join(filter(None, map(group_latex, longest.groups)))
-        return [Paragraph(self.words.say("shorthand", short=short, exact=exact, k=slopes))]
+        text = self.words.say("shorthand", short=short, exact=exact, k=slopes)
+        if longest.before:
+            text += self.words.say("shorthand-before", before=product_pieces(longest.before))
+        return [Paragraph(text)]
 
 
-def _apart(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    return max(abs(a[0] - b[0]), abs(a[1] - b[1]) if a[0] == b[0] else 0) > 1
+_Marked = tuple[Step | None, bool]
+"""A line, and whether others are left out before it; no line at the end of a list that goes on."""
 
 
-def _place(step: Step) -> tuple[int, int] | None:
-    """Where a line stands in its table: its step, or the loss step and lag of its path."""
-    if isinstance(step.subject, Path):
-        return step.subject.loss_step, step.subject.lag
-    if step.subject is None or step.subject.step is None or step.subject.index:
-        return None
-    return step.subject.step, 0
+def _marked(section: Section, gaps: tuple[int, ...]) -> list[_Marked]:
+    if section.part is Part.PATHS:
+        lines: list[_Marked] = [(step, i in gaps) for i, step in enumerate(section.steps)]
+        return [*lines, (None, True)] if len(lines) in gaps else lines
+    marked: list[_Marked] = []
+    last: int | None = None
+    for step in section.steps:
+        q = step.subject
+        at = q.step if isinstance(q, Quantity) and not q.index else None
+        marked.append((step, last is not None and at is not None and abs(at - last) > 1))
+        last = last if at is None else at
+    return marked
+
+
+def _has_shorthand(step: Step) -> bool:
+    shown = step.after.shown if isinstance(step.after, PathSum) else ()
+    return any(isinstance(term, Collected) and shorthand_latex(term.groups) for term in shown)
 
 
 # --- the boxes ----------------------------------------------------------------------------------------------------
@@ -188,35 +206,40 @@ def conventions(model: Model, words: Prose, layout: str, whole: bool) -> tuple[s
     items.append(words.say(f"losses-{model.losses}"))
     items.append(words.say("lag"))
     if model.steps > ELIDE_ABOVE and not whole:
-        items.append(words.say("elision"))
+        items.append(words.say("elision", most=MAX_ALTERNATIVES))
     return tuple(items)
 
 
 def _activations(model: Model, words: Prose) -> list[str]:
-    """The functions that the model uses, each with its derivative."""
+    """The functions that the model uses, each with its derivative; what stands for σ is called the activation."""
     items: list[str] = []
-    used = {
-        (node.function, equation.target.name == "y")
-        for equation in model.definitions[:-1]
-        for node in walk(equation.expression)
-        if isinstance(node, Call)
-    }
-    hidden = sorted(name for name, at_output in used if not at_output)
-    output = sorted(name for name, at_output in used if at_output and name not in hidden)
-    if ("sigma", True) in used or ("sigma", False) in used:
+    listed = model.definitions if model.loss == "cell" else model.definitions[:-1]  # the other losses say their slope
+    used = {name for equation in listed for name in _functions(equation.expression)}
+    in_hidden, in_output = (
+        any((e.target.name == "y") is output and "sigma" in _functions(e.expression) for e in model.cell.equations)
+        for output in (False, True)
+    )
+    if "sigma" in used:
         before = next((e for e in model.definitions if e.expression in _sigma_of_a_name(e)), None)
         a, h = (before.expression.argument, before.target) if before is not None else (None, None)  # type: ignore[union-attr]
         shown = (latex(a), latex(h)) if a is not None and h is not None else ("z", "\\sigma(z)")
         items.append(words.say("abstract-activation", a=shown[0], h=shown[1]))
-    for prefix, names in (("", hidden), ("output-", output)):
-        for name in names:
-            if name != "sigma":
-                items += _activation(name, prefix, words)
-    if model.activation == "identity":
-        items.append(words.say("activation-identity"))
-    if model.output_activation == "identity" != model.activation:
-        items.append(words.say("output-activation-identity"))
-    return items
+    roles: dict[str, str] = {"sigma": ""}
+    if in_output:
+        roles[model.output_activation] = "output-activation"
+    if in_hidden:
+        roles[model.activation] = "activation"
+    for name, role in sorted(roles.items(), key=lambda pair: pair[1]):
+        if name == "identity":
+            items.append(words.say(f"{role}-identity"))
+        elif name != "sigma":
+            items += _activation(name, role, words)
+    others = sorted(used - set(roles))
+    return [*items, *(item for name in others for item in _activation(name, "function", words))]
+
+
+def _functions(expression: Expression) -> set[str]:
+    return {node.function for node in walk(expression) if isinstance(node, Call)}
 
 
 def _sigma_of_a_name(equation: Equation) -> tuple[Expression, ...]:
@@ -225,13 +248,13 @@ def _sigma_of_a_name(equation: Equation) -> tuple[Expression, ...]:
     return (e,) if isinstance(e, Call) and e.function == "sigma" and isinstance(e.argument, Quantity) else ()
 
 
-def _activation(name: str, prefix: str, words: Prose) -> list[str]:
+def _activation(name: str, role: str, words: Prose) -> list[str]:
     function = FUNCTIONS[name]
     symbol = function.latex
     if function.slope == "formula":
         written = latex(slope(name, Quantity("z")))
-        return [words.say(f"{prefix}activation-formula", symbol=latex(Call(name, Quantity("z"))), slope=written)]
-    items = [words.phrases[f"{prefix}activation"].replace("<symbol>", symbol).replace("<slope>", function.slope_latex)]
+        return [words.say(f"{role}-formula", symbol=latex(Call(name, Quantity("z"))), slope=written)]
+    items = [words.phrases[role].replace("<symbol>", symbol).replace("<slope>", function.slope_latex)]
     if function.kinks:
         items.append(words.phrases["kink"].replace("<symbol>", symbol))
     return items
@@ -260,10 +283,12 @@ def checked(verifications: Sequence[Verification], words: Prose) -> tuple[str, .
         if not passed and not failed and findings:
             if check is Check.SYMPY:
                 items.append(words.say("checked-sympy-skipped", T=PROOF_STEPS, paths=PROOF_PATHS))
+            elif check is Check.COUNT:
+                items.append(words.say("checked-count-skipped", number=sum(f.number for _, f in findings)))
             else:
                 items.append(words.say("checked-none", detail=_harmless(findings[0][1].detail)))
         if not findings and check is Check.SYMPY:
-            items.append(words.say("checked-sympy-hint"))
+            items.append(words.say("checked-sympy-hint", T=PROOF_STEPS))
     return tuple(items)
 
 

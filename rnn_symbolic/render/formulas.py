@@ -1,7 +1,8 @@
 r"""Forms as LaTeX: one function per form, with the stated elision of long sums, products and routes.
 
-Elision: a sum with more than six terms shows its first two and its last; a path that visits more than six steps
-shows the factors of its first two steps and of its last, and its route likewise. ``whole=True`` shows everything.
+Elision: a sum over more than six steps shows its first two terms and its last; a path that visits more than six
+steps shows the factors of its first two steps and of its last, and its route likewise. ``whole=True`` shows
+everything. What is no sum over steps, such as an equation of the cell, is never elided.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from rnn_symbolic.expressions import Add, Call, Expression, Power, Quantity
-from rnn_symbolic.forms import Collected, Form, Group, PathProduct, PathSum, Step, Written
-from rnn_symbolic.printing import THIN, latex, latex_function, latex_product, latex_quantity
+from rnn_symbolic.expressions import Add, Call, Derivative, Expression, Multiply, Power, Quantity
+from rnn_symbolic.forms import Collected, Form, Group, PathProduct, PathSum, Rule, Step, Written
+from rnn_symbolic.printing import THIN, latex, latex_factor, latex_function, latex_product, latex_quantity
 from rnn_symbolic.table import product_value
 
 if TYPE_CHECKING:
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 LONG = 6
 """Sums of more terms and paths over more steps than this are elided."""
 DOTS = r"\cdots"
+_OVER_STEPS = (Rule.TOTAL_LOSS, Rule.GROUP_BY_ENTRY)
+
+
+def step_pieces(step: Step, whole: bool = False) -> tuple[str, ...]:
+    """The right-hand side of a line, in pieces; of the written sums only those over the steps are elided."""
+    cell_like = isinstance(step.after, Written) and step.rule not in _OVER_STEPS
+    return form_pieces(step.after, whole or cell_like)
 
 
 def form_pieces(form: Form, whole: bool = False) -> tuple[str, ...]:
@@ -29,13 +37,11 @@ def form_pieces(form: Form, whole: bool = False) -> tuple[str, ...]:
     match form:
         case Written(Add(terms)):
             return _signed(_elided([latex(term) for term in terms], whole))
-        case PathSum(shown=shown, elided=elided):
-            pieces = [_term(term, whole) for term in shown]
-            if elided and len(pieces) > 1:
-                pieces.insert(len(pieces) - 1, DOTS)
-            elif elided:
-                pieces.append(DOTS)
-            return _signed(pieces)
+        case PathSum(shown=shown, gaps=gaps):
+            pieces: list[str] = []
+            for i, term in enumerate(shown):
+                pieces += [DOTS, _term(term, whole)] if i in gaps else [_term(term, whole)]
+            return _signed([*pieces, DOTS] if len(shown) in gaps else pieces)
     return (_term(form, whole),)
 
 
@@ -46,6 +52,8 @@ def form_latex(form: Form, whole: bool = False) -> str:
 
 def _term(form: Form, whole: bool) -> str:
     match form:
+        case Written(Multiply(factors)) if not whole:
+            return _chain_latex(factors)
         case Written(expression):
             return latex(expression)
         case PathProduct(path):
@@ -75,7 +83,23 @@ def path_latex(path: Path, whole: bool = False) -> str:
     before, middle, after = _split(legs, path, whole)
     if not middle:
         return latex(path.expression)
-    return THIN.join((_legs_latex(before), DOTS, _legs_latex(after)))
+    return _joined((_legs_latex(before), DOTS, _legs_latex(after)))
+
+
+def _chain_latex(factors: tuple[Expression, ...]) -> str:
+    """A product; a chain of immediate partials over many steps keeps its first two steps and its last."""
+    steps = list(dict.fromkeys(f.of.step for f in factors if isinstance(f, Derivative) and f.immediate))
+    if len(steps) <= LONG or not all(isinstance(f, Derivative) for f in factors):
+        return latex_product(factors)
+    ends = [f for f in factors if isinstance(f, Derivative) and f.of.step in (*steps[:2], steps[-1])]
+    first = [f for f in ends if f.of.step != steps[-1]]
+    return _joined((latex_product(tuple(first)), DOTS, latex_product(tuple(ends[len(first) :]))))
+
+
+def _joined(pieces: Sequence[str]) -> str:
+    """Products multiplied: one that begins with its sign stands in parentheses unless it comes first."""
+    first, *rest = (piece for piece in pieces if piece)
+    return THIN.join((first, *(f"({piece})" if piece.startswith("-") else piece for piece in rest)))
 
 
 def _legs_latex(legs: Sequence[Leg]) -> str:
@@ -124,7 +148,7 @@ def collected_latex(form: Collected) -> str:
         exact = rf"\underbrace{{{exact}}}_{{{short}}}"
     before = product_pieces(form.before)
     after = product_pieces(form.after)
-    return THIN.join(piece for piece in (before, exact, after) if piece) or "1"
+    return _joined((before, exact, after)) if before or exact or after else "1"
 
 
 def product_pieces(factors: Sequence[Expression]) -> str:
@@ -135,41 +159,35 @@ def product_pieces(factors: Sequence[Expression]) -> str:
 def group_latex(group: Group) -> str:
     r"""\prod_{j=1}^{3} σ'(a_j), or W_h^{2}; nothing for a power 0."""
     count = len(group.steps)
-    if not group.varies:
-        return "" if count == 0 else (latex(Power(group.pattern, Fraction(count))) if count > 1 else _bare(group))
+    if not group.varies and count != 1:
+        return latex(Power(group.pattern, Fraction(count))) if count else ""
     if count == 1:
-        return latex(group.expression)
+        return latex_factor(group.expression if group.varies else group.pattern)
     low, high = group.steps[0], group.steps[-1]
-    inner = _bare(group)
+    inner = latex_factor(group.pattern)
     if list(group.steps) == list(range(low, high + 1)):
         return rf"\Bigl(\prod_{{j={low}}}^{{{high}}} {inner}\Bigr)"
     members = ",".join(map(str, _elided_steps(group.steps)))
-    return rf"\Bigl(\prod_{{j \in \{{{members}\}}}} {inner}\Bigr)"
+    return rf"\Bigl(\prod_{{j={members}}} {inner}\Bigr)"
 
 
 def _elided_steps(steps: tuple[int, ...]) -> tuple[object, ...]:
     return steps if len(steps) <= LONG else (*steps[:2], r"\dots", steps[-1])
 
 
-def _bare(group: Group) -> str:
-    text = latex(group.pattern)
-    return f"({text})" if isinstance(group.pattern, Add) else text
-
-
 def shorthand_latex(groups: Sequence[Group]) -> str:
     r"""σ'^{3} W_h^{2}: each φ'(a_j) written as one φ'; empty when a group has no such name."""
-    pieces = []
+    powers: dict[str, int] = {}
     for group in groups:
-        count = len(group.steps)
         if group.is_slope:
             assert isinstance(group.pattern, Call)
-            symbol = latex_function(group.pattern.function, 1)
-            pieces.append(rf"{symbol}{{}}^{{{count}}}")
+            base = rf"{latex_function(group.pattern.function, 1)}{{}}"
         elif not group.varies and isinstance(group.pattern, Quantity):
-            pieces.append(rf"{latex(group.pattern)}^{{{count}}}")
+            base = latex(group.pattern)
         else:
             return ""
-    return THIN.join(pieces) if len(groups) else ""
+        powers[base] = powers.get(base, 0) + len(group.steps)
+    return THIN.join(f"{base}^{{{power}}}" for base, power in powers.items())
 
 
 # --- steps and derivations in a notebook ---------------------------------------------------------------------------
@@ -177,7 +195,7 @@ def shorthand_latex(groups: Sequence[Group]) -> str:
 
 def step_latex(step: Step, whole: bool = False) -> str:
     """before = after, on one line."""
-    return f"{form_latex(step.before, whole)} = {form_latex(step.after, whole)}"
+    return f"{form_latex(step.before, whole)} = {' '.join(step_pieces(step, whole))}"
 
 
 def derivation_latex(derivation: Derivation, whole: bool = False) -> str:

@@ -26,14 +26,13 @@ ENGLISH = Prose(
         Part.STATES: "A state reaches $L$ through every quantity that reads it, in its own step and in later ones. "
         "$\\partial L/\\partial q$ is the sum over the readers of $q$: what each reader receives, times the block that leads to it.",
         Part.PATHS: "A path starts at the loss of one step and follows the readers backwards until an equation mentions "
-        "<goal>. There are <count>. Its value is the product of the immediate partials along it, in the order of the "
+        "<goal>. Their number is <count>. The value of a path is the product of the immediate partials along it, in the order of the "
         "route; the route stands in the margin.",
-        Part.SUM: "A shared quantity is differentiated by adding up all its paths: each is one way in which a change of "
+        Part.SUM: "A quantity is differentiated by adding up all paths to it: each is one way in which a change of "
         "<goal> reaches $L$.",
-        Part.COLLECTED: "Here everything is a scalar, so factors may change places. The exact product comes first; the "
-        "shorthand under its brace (in brackets behind it) writes the different values of the slope as one.",
+        Part.COLLECTED: "Here everything is a scalar, so factors may change places, and those that repeat stand together.",
         Part.ADJOINT: "All paths that enter at the same step share everything between the loss and that step. Grouped by "
-        "entry step, the sum needs each $\\partial L/\\partial q$ only once: $O(T)$ products instead of $O(T^{2})$ paths.",
+        "entry step, the sum needs each $\\partial L/\\partial q$ only once: $O(T)$ products, however many paths there are.",
     },
     rules={
         Rule.CELL_EQUATION: "cell equation",
@@ -108,6 +107,8 @@ ENGLISH = Prose(
         "output-activation": "The output has an activation of its own, $<symbol>$, with $<symbol>'(z) = <slope>$.",
         "output-activation-formula": "The output has an activation of its own, $<symbol>$, with derivative $<slope>$.",
         "output-activation-identity": "The output activation is the identity: its slope 1 is not written.",
+        "function": "The derivative of $<symbol>$ is $<symbol>'(z) = <slope>$.",
+        "function-formula": "The derivative of $<symbol>$ is $<slope>$.",
         "kink": "$<symbol>$ has no derivative at 0; by convention $<symbol>'(0) = 0$.",
         "loss-abstract": "$\\ell_{t}$ is any differentiable loss of the output $y_{t}$ (with the target $d_{t}$ inside), "
         "$\\ell_{t}'$ its derivative by $y_{t}$.",
@@ -117,13 +118,18 @@ ENGLISH = Prose(
         "losses-all": "$L = \\sum_{t} \\ell_{t}$ is the sum over all steps, not the mean.",
         "losses-last": "$L = \\ell_{T}$: only the last step is scored (the article's view).",
         "lag": "The lag of a path is its loss step minus its entry step, the step of the equation that mentions the goal.",
-        "elision": "Above six steps, tables show steps 1, 2 and $T$; sums their first two terms and the last; of the paths, "
-        "those of the first and the last loss with lags 0, 1 and the longest; a path through more than six steps the factors "
-        "of its first two steps and the last. Nothing is left out of a sum's value; --all prints everything.",
-        "paths-shown": "<shown> of <count> are shown.",
+        "elision": "Above six steps dots stand for what is left out: tables show their first two steps and the last; sums "
+        "over the steps their first two terms and the last; of the paths are shown those from the latest and the earliest "
+        "loss that has any, up to <most> of each of the two shortest lags and one of the longest; of a path through more "
+        "than six steps, the factors of its first two steps and of its last. Nothing is left out of a sum's value; --all "
+        "prints everything.",
+        "paths-shown": "Shown: <shown> of <count>.",
         "no-recurrent": "No factor repeats along time: this gradient neither vanishes nor explodes with the lag.",
-        "shorthand": "The shorthand $<short>$ is a way of writing: it stands for $<exact>$, a product of <k> slopes at "
-        "different pre-activations. From $L$'s point of view the slope of the output and the output weight come on top.",
+        "brace": " The exact product comes first; the shorthand under its brace (in brackets behind it) writes the different "
+        "values of a slope as one.",
+        "shorthand": "The shorthand $<short>$ is a way of writing: it stands for $<exact>$, whose <k> slopes are taken at "
+        "different pre-activations.",
+        "shorthand-before": " From $L$'s point of view the factors before it come on top: $<before>$.",
         "checked": "What was checked",
         "checked-lines": "<number> lines: both sides agree at a random point (seed <seed>, relative error <error>); total "
         "derivatives by complex steps of the forward pass, immediate ones by complex steps of the one equation.",
@@ -131,10 +137,12 @@ ENGLISH = Prose(
         "checked-gradient": "The sum over all <number> paths equals a complex step of the forward pass (relative error <error>).",
         "checked-adjoint": "The adjoint recursion over the table gives the same (gradients compared: <number>, relative error <error>).",
         "checked-count": "As many paths are listed as dynamic programming counts: <number>.",
+        "checked-count-skipped": "Counted by dynamic programming, not listed: <number> paths.",
         "checked-sympy": "Proved: the sum over paths minus SymPy's own derivative of the inlined loss expands to 0, for "
         "every $\\sigma$ and $\\ell_{t}$ that the model leaves open.",
         "checked-sympy-skipped": "SymPy's proof was not attempted: it is made up to $T = <T>$ and <paths> paths.",
-        "checked-sympy-hint": "Not yet compared with SymPy: --verify proves the sum equal to SymPy's own derivative.",
+        "checked-sympy-hint": "Not yet compared with SymPy: up to $T = <T>$, --verify proves the sum equal to SymPy's own "
+        "derivative.",
         "checked-failed": "FAILED (<check>): <detail>",
         "checked-none": "No numbers: <detail>",
         "for-goal": "<goal>:",

@@ -26,10 +26,10 @@ CHINESE = Prose(
         "$\\partial L/\\partial q$ 是对 $q$ 的所有读取者求和：读取者得到的导数，乘以通向它的那一段。",
         Part.PATHS: "一条路径从某一步的损失出发，沿读取关系往回走，直到某个方程中出现 <goal>。共有 <count> 条。"
         "路径的值是沿途直接偏导数的乘积，次序与路线一致；路线写在旁边。",
-        Part.SUM: "对共用的量求导，就是把它的所有路径相加：每条路径都是 <goal> 的变化到达 $L$ 的一种方式。",
-        Part.COLLECTED: "这里的量都是标量，因子可以交换。先写精确的乘积；花括号下（或其后方括号内）的简写把各个不同的斜率写成了同一个。",
+        Part.SUM: "求导就是把通向该量的所有路径相加：每条路径都是 <goal> 的变化到达 $L$ 的一种方式。",
+        Part.COLLECTED: "这里的量都是标量，因子可以交换，重复的因子写在一起。",
         Part.ADJOINT: "在同一步进入的路径，从损失到该步的部分完全相同。按进入的时间步分组后，每个 "
-        "$\\partial L/\\partial q$ 只需算一次：$O(T)$ 次乘法，而不是 $O(T^{2})$ 条路径。",
+        "$\\partial L/\\partial q$ 只需算一次：$O(T)$ 次乘法，与路径的条数无关。",
     },
     rules={
         Rule.CELL_EQUATION: "单元的方程",
@@ -103,6 +103,8 @@ CHINESE = Prose(
         "output-activation": "输出有自己的激活函数 $<symbol>$，$<symbol>'(z) = <slope>$。",
         "output-activation-formula": "输出有自己的激活函数 $<symbol>$，导数为 $<slope>$。",
         "output-activation-identity": "输出的激活函数是恒等函数：斜率 1 不写出。",
+        "function": "$<symbol>$ 的导数是 $<symbol>'(z) = <slope>$。",
+        "function-formula": "$<symbol>$ 的导数是 $<slope>$。",
         "kink": "$<symbol>$ 在 0 处不可导；约定 $<symbol>'(0) = 0$。",
         "loss-abstract": "$\\ell_{t}$ 是输出 $y_{t}$ 的任意可微损失（真实值 $d_{t}$ 含在其中），"
         "$\\ell_{t}'$ 是它对 $y_{t}$ 的导数。",
@@ -112,12 +114,14 @@ CHINESE = Prose(
         "losses-all": "$L = \\sum_{t} \\ell_{t}$ 是各步损失之和，不是平均。",
         "losses-last": "$L = \\ell_{T}$：只计最后一步的损失（文章的看法）。",
         "lag": "路径的滞后是损失所在的步减去进入的步，即出现所求之量的那个方程所在的步。",
-        "elision": "超过六步时，表只列第 1、2、$T$ 步；和式只列前两项与最后一项；路径只列第一个与最后一个损失中滞后为 0、1 和最长的；"
+        "elision": "超过六步时，省略之处以点表示：表只列前两步与最后一步；对时间步求的和只列前两项与最后一项；"
+        "路径只列最晚和最早的（有路径的）损失中滞后最短的两种（每种至多 <most> 条）和最长的一条；"
         "经过六步以上的路径只列前两步与最后一步的因子。和的值不缺任何一项；--all 可全部列出。",
         "paths-shown": "列出了 <count> 条中的 <shown> 条。",
         "no-recurrent": "没有沿时间重复的因子：这个梯度不会随滞后而消失或爆炸。",
-        "shorthand": "简写 $<short>$ 只是一种写法：它代表 $<exact>$，即 <k> 个斜率的乘积，各在不同的激活前的值处。"
-        "从 $L$ 来看，还要乘上输出的斜率和输出权重。",
+        "brace": "先写精确的乘积；花括号下（或其后方括号内）的简写把各个不同的斜率写成了同一个。",
+        "shorthand": "简写 $<short>$ 只是一种写法：它代表 $<exact>$，其中 <k> 个斜率各在不同的激活前的值处。",
+        "shorthand-before": "从 $L$ 来看，还要乘上前面的因子：$<before>$。",
         "checked": "已检验的内容",
         "checked-lines": "<number> 行：等号两边在一个随机点（种子 <seed>）数值相等，相对误差 <error>；"
         "全导数用前向传播的复数步长法，直接偏导数用单个方程的复数步长法。",
@@ -125,10 +129,11 @@ CHINESE = Prose(
         "checked-gradient": "全部 <number> 条路径之和等于前向传播的复数步长导数（相对误差 <error>）。",
         "checked-adjoint": "按表做伴随递推得到同样的数（<number> 个梯度，相对误差 <error>）。",
         "checked-count": "列出的路径数与动态规划所得相同：<number>。",
+        "checked-count-skipped": "路径由动态规划计数，没有逐条列出：<number> 条。",
         "checked-sympy": "已证明：路径之和减去 SymPy 对代入后的损失所求的导数，展开后为 0；"
         "对模型中未指定的任意 $\\sigma$ 和 $\\ell_{t}$ 都成立。",
         "checked-sympy-skipped": "没有用 SymPy 证明：只在 $T \\le <T>$ 且路径不超过 <paths> 条时进行。",
-        "checked-sympy-hint": "尚未与 SymPy 比较：--verify 可证明该和等于 SymPy 自己求得的导数。",
+        "checked-sympy-hint": "尚未与 SymPy 比较：$T \\le <T>$ 时，--verify 可证明该和等于 SymPy 自己求得的导数。",
         "checked-failed": "未通过（<check>）：<detail>",
         "checked-none": "没有数值：<detail>",
         "for-goal": "<goal>：",

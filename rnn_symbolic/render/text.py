@@ -51,7 +51,9 @@ def columns(text: str) -> int:
 
 def wrap(text: str, width: int = WIDTH, indent: str = "", hanging: str = "") -> list[str]:
     """Lines of at most ``width`` columns; breaks at spaces, and between Chinese characters."""
-    tokens = re.findall(r"\s+|[\u3000-\u9fff\uff00-\uffef]|[^\s\u3000-\u9fff\uff00-\uffef]+", text)
+    # a closing mark belongs to the word before it: it never starts a line, nor sticks out of one
+    word = r"(?:[\u3000-\u9fff\uff00-\uffef]|[^\s\u3000-\u9fff\uff00-\uffef]+)[，。、；：）》」！？”]*"
+    tokens = re.findall(rf"\s+|{word}", text)
     lines, line = [], indent
     empty = True
     for token in tokens:
@@ -59,8 +61,7 @@ def wrap(text: str, width: int = WIDTH, indent: str = "", hanging: str = "") -> 
             if not empty:
                 line += token.replace("\n", " ")
             continue
-        closing = token in "，。、；：）》」！？”"
-        if not empty and columns(line) + columns(token) > width and not closing:
+        if not empty and columns(line) + columns(token) > width:
             lines.append(line.rstrip())
             line, empty = hanging, True
         line += token
@@ -108,7 +109,7 @@ def _display(rows: Sequence[Row]) -> Iterator[str]:
             head += f"{plain(row.relation)} "
         pieces = [plain(piece) for piece in row.right]
         formula = " ".join(pieces)
-        hanging = " " * min(columns(head), 40)
+        hanging = " " * min(columns(head), 46)
         note = f"({inline_text(row.note)})" if row.note else ""
         if columns(head + formula) > WIDTH and len(pieces) > 1:  # one term a line
             for i, piece in enumerate(pieces):
