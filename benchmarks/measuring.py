@@ -24,7 +24,7 @@ STARTUP = 5.0
 class Record:
     """What one contestant took at one size: seconds, or with unit "B" bytes of memory.
 
-    ``status`` is "ok", "over" (stopped at the time limit) or "not run" (over the limit at a smaller size already).
+    ``status`` is "ok", "> 60 s" (stopped at that limit) or "not run" (over the limit at a smaller size already).
     """
 
     section: str
@@ -131,9 +131,7 @@ def seconds(value: float) -> str:
     >>> seconds(0.00612), seconds(41.23)
     ('6.12 ms', '41.2 s')
     """
-    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
-        if value * factor >= 1:
-            break
+    factor, unit = next(((f, u) for f, u in ((1, "s"), (1e3, "ms")) if value * f >= 1), (1e6, "µs"))
     return f"{value * factor:#.3g}".rstrip(".") + f" {unit}"
 
 

@@ -18,20 +18,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnn_symbolic.errors import ForwardOverflow, InputError, NumericalFailure, suggest
-from rnn_symbolic.expressions import Add, Apply, Call, Expression, Multiply, Power, Quantity, walk
+from rnn_symbolic.expressions import Call, Quantity, walk
 from rnn_symbolic.functions import FUNCTIONS
 from rnn_symbolic.model import Model
 from rnn_symbolic.numeric import COMPLEX_STEP, FLOATS, Point, Values, evaluate, forward
-from rnn_symbolic.paths import Leg, graph
-from rnn_symbolic.table import product_value
-from rnn_symbolic.valuation import Valuation, carry, random_point
+from rnn_symbolic.paths import graph
+from rnn_symbolic.valuation import EPSILON, ROUNDINGS, Valuation, magnitude, random_point
 from rnn_symbolic.values import concrete, point_of
 
 METHODS = ("complex step", "Richardson")
 RELATIVE = {"complex step": 1e-9, "Richardson": 1e-8}
 RESOLUTION = 1e-4  # a verdict is conclusive up to this relative tolerance: a factor of 1.001 must show
-EPSILON = sys.float_info.epsilon
-ROUNDINGS = 8  # granted for each operation, in units of EPSILON
 STEPS, FARTHEST = (COMPLEX_STEP, 1e-100, 1e-200, 1e-290), 1e-10
 """Complex step: h is the first of STEPS with which no quantity moves by more than FARTHEST."""
 FIRST_STEP, LEVELS, SHRINK, ATTEMPTS = 2.0**-5, 6, 8.0, 7
@@ -195,7 +192,7 @@ def _check(valuation: Valuation, goal: Quantity, method: str | None) -> Verdict:
             sign = "-" if symbolic.sign < 0 else ""
             raise _Undecidable(f"the sum over paths is about {sign}10^{symbolic.log10:.0f}, beyond the range of floats")
         estimate = _numeric(valuation, goal, method)
-        noise = _rounding(valuation, goal)
+        noise = valuation.path_rounding(g)
     except (_Undecidable, NumericalFailure) as reason:
         return _no_verdict(goal, method, label, str(reason), a)
     n = estimate.value
@@ -231,39 +228,6 @@ def _numeric(valuation: Valuation, goal: Quantity, method: str | None) -> Estima
             if method is not None:
                 raise
     return _richardson(valuation, goal)
-
-
-def _rounding(valuation: Valuation, goal: Quantity) -> float:
-    """What rounding may do to the sum over paths: Σ |path|, with the terms inside each factor without signs too."""
-
-    def worth(leg: Leg) -> float:
-        return magnitude(product_value(leg.factors), valuation.values)
-
-    size: float = sum(carry(graph(valuation.model, goal), valuation.model.loss_steps, worth, 1.0).values())
-    return ROUNDINGS * (valuation.model.steps + 4) * EPSILON * size
-
-
-def magnitude(expression: Expression, values: Values, t: int = 0) -> float:
-    """The size of what is added up: every sum with the absolute values of its terms; ×EPSILON is its rounding.
-
-    >>> from fractions import Fraction
-    >>> from rnn_symbolic.expressions import Number
-    >>> magnitude(Add((Number(Fraction(3)), Number(Fraction(-3)))), {})
-    6.0
-    """
-    match expression:
-        case Add(terms):
-            return sum(magnitude(term, values, t) for term in terms)
-        case Multiply(factors):
-            return float(math.prod(magnitude(factor, values, t) for factor in factors))
-        case Apply(left, right):
-            return magnitude(left, values, t) * magnitude(right, values, t)
-        case Power(base, exponent) if exponent > 0:
-            try:
-                return float(math.pow(magnitude(base, values, t), exponent))
-            except OverflowError:
-                return math.inf
-    return float(abs(evaluate(expression, values, FLOATS, t)))
 
 
 # --- complex step -------------------------------------------------------------------------------------------------
@@ -332,7 +296,8 @@ def kink_arguments(model: Model, values: Values) -> Iterator[KinkArgument]:
 def _richardson(valuation: Valuation, goal: Quantity) -> Estimate:
     """Two scales of differences must agree: where L varies faster than the steps, one alone is sure and wrong."""
     model, key = valuation.model, (goal.name, goal.step)
-    at, size = float(valuation.values[key]), max(1.0, abs(float(valuation.values["L", None])))
+    at = float(valuation.values[key])
+    noise = 2 * ROUNDINGS * EPSILON + 2 * valuation.loss_rounding
     earlier: Estimate | None = None
     reason = ""
     for attempt in range(ATTEMPTS):
@@ -350,7 +315,7 @@ def _richardson(valuation: Valuation, goal: Quantity) -> Estimate:
         if (crossed := _crossed(model, stencil)) is not None:
             earlier, reason = None, crossed.note()
             continue
-        found = Estimate("Richardson", value, 10 * error + 2 * ROUNDINGS * EPSILON * size / step)
+        found = Estimate("Richardson", value, 10 * error + noise / step)
         if earlier is not None and _agree(found, earlier):
             return min(found, earlier, key=lambda estimate: estimate.slack)
         earlier, reason = found, "differences with different steps do not agree, or drown in rounding"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from rnn_symbolic.errors import NumericalFailure
-from rnn_symbolic.expressions import Derivative, Expression, Quantity
+from rnn_symbolic.expressions import Add, Apply, Derivative, Expression, Multiply, Power, Quantity
 from rnn_symbolic.model import Model
 from rnn_symbolic.numeric import (
     FLOATS,
@@ -129,6 +130,26 @@ class Valuation:
         logarithms = carry(graph, losses, lambda leg: self.leg(leg)[1], SignedLog(1, 0.0))
         return {s: Amount.of(direct[s], logarithms[s]) for s in direct}
 
+    def path_rounding(self, graph: Graph) -> float:
+        """What rounding may do to `path_total`: Σ |path|, with the terms inside each factor without signs too."""
+
+        def worth(leg: Leg) -> float:
+            return magnitude(product_value(leg.factors), self.values, 0, self.arithmetic)
+
+        size: float = sum(carry(graph, self.model.loss_steps, worth, 1.0).values())
+        return ROUNDINGS * (self.model.steps + 4) * EPSILON * size
+
+    @cached_property
+    def loss_rounding(self) -> float:
+        """What rounding may do to L: Σ |∂L/∂q| · (rounding of q), over every quantity q."""
+        size = abs(self.values["L", None])
+        for t in range(1, self.model.steps + 1):
+            for equation in self.model.definitions:
+                rate = abs(self.gradient(equation.target.at(t)).value)
+                if rate:
+                    size += rate * magnitude(equation.expression, self.values, t, self.arithmetic)
+        return float(ROUNDINGS * EPSILON * size)
+
     # -- the whole gradient -----------------------------------------------------------------------------------
 
     @cached_property
@@ -152,6 +173,35 @@ class Valuation:
         if key not in plain:
             return Amount(0.0, -math.inf, 0)
         return Amount.of(plain[key], logarithms[key])
+
+
+# --- rounding -----------------------------------------------------------------------------------------------------
+
+EPSILON = sys.float_info.epsilon
+ROUNDINGS = 8  # granted for each operation, in units of EPSILON
+
+
+def magnitude(expression: Expression, values: Values, t: int = 0, arithmetic: Arithmetic = FLOATS) -> float:
+    """The size of what is added up: every sum with the absolute values of its terms. Times EPSILON it is rounding.
+
+    >>> from fractions import Fraction
+    >>> from rnn_symbolic.expressions import Number
+    >>> magnitude(Add((Number(Fraction(3)), Number(Fraction(-3)))), {})
+    6.0
+    """
+    match expression:
+        case Add(terms):
+            return sum(magnitude(term, values, t, arithmetic) for term in terms)
+        case Multiply(factors):
+            return float(math.prod(magnitude(factor, values, t, arithmetic) for factor in factors))
+        case Apply(left, right):
+            return magnitude(left, values, t, arithmetic) * magnitude(right, values, t, arithmetic)
+        case Power(base, exponent) if exponent > 0:
+            try:
+                return float(math.pow(magnitude(base, values, t, arithmetic), exponent))
+            except OverflowError:
+                return math.inf
+    return float(abs(evaluate(expression, values, arithmetic, t)))
 
 
 def _key(quantity: Quantity) -> Key:

@@ -36,7 +36,10 @@ def form_pieces(form: Form, whole: bool = False) -> tuple[str, ...]:
     """The LaTeX of a form, in the pieces between which a line may break; each but the first has its sign."""
     match form:
         case Written(Add(terms)):
-            return _signed(_elided([latex(term) for term in terms], whole))
+            if whole or len(terms) <= LONG:
+                return _signed([latex(term) for term in terms])
+            first, second, *_, last = terms
+            return _signed([latex(first), latex(second), DOTS, latex(last)])
         case PathSum(shown=shown, gaps=gaps):
             pieces: list[str] = []
             for i, term in enumerate(shown):
@@ -66,10 +69,6 @@ def _term(form: Form, whole: bool) -> str:
 def _signed(pieces: Sequence[str]) -> tuple[str, ...]:
     first, *rest = pieces
     return (first, *(f"- {p[1:].lstrip()}" if p.startswith("-") else f"+ {p}" for p in rest))
-
-
-def _elided(pieces: list[str], whole: bool) -> list[str]:
-    return pieces if whole or len(pieces) <= LONG else [*pieces[:2], DOTS, pieces[-1]]
 
 
 # --- paths --------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ ENGLISH_PREAMBLE = r"""\documentclass[11pt,a4paper]{article}
 \usepackage{lmodern}
 \usepackage{amsmath,amssymb}
 \usepackage[margin=22mm]{geometry}
+\usepackage{longtable}
 \allowdisplaybreaks
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{0.6em}
@@ -20,10 +21,15 @@ ENGLISH_PREAMBLE = r"""\documentclass[11pt,a4paper]{article}
 CHINESE_PREAMBLE = r"""\documentclass[fontset=fandol,zihao=-4,a4paper]{ctexart}
 \usepackage{amsmath,amssymb}
 \usepackage[margin=22mm]{geometry}
+\usepackage{longtable}
 \allowdisplaybreaks
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{0.6em}
 """
+TABLE_CHARACTERS = 78
+"""Tables that print at most this many characters a line keep their natural column widths."""
+LONG_TABLE = 40
+"""Tables of more rows than this break over pages (longtable)."""
 _ESCAPES = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "\\": r"\textbackslash{}",
             "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}  # fmt: skip
 _UNICODE = {"σ": r"$\sigma$", "ℓ": r"$\ell$", "∂": r"$\partial$", "∂⁺": r"$\partial^{+}$", "→": r"$\to$", "≤": r"$\le$",
@@ -130,9 +136,19 @@ def _visible(tex: str) -> int:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    share = 0.94 / len(header)
-    columns = "".join(f"p{{{share:.2f}\\linewidth}}" for _ in header)
-    lines = [" & ".join(f"\\textbf{{{inline_latex(cell)}}}" for cell in header) + r" \\ \hline"]
-    lines += [" & ".join(map(inline_latex, row)) + r" \\" for row in rows]
-    body = "\n".join(lines)
-    return f"\\begin{{tabular}}{{{columns}}}\n\\hline\n{body}\n\\hline\n\\end{{tabular}}"
+    """A tabular; columns keep their natural width where all fit on a line, else share it by their contents."""
+    natural = [max(_visible(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    if sum(natural) + 3 * len(natural) <= TABLE_CHARACTERS:
+        columns = "l" * len(header)
+    else:
+        shares = [max(min(width, 45), 6) for width in natural]
+        columns = "".join(
+            rf"p{{{0.99 * share / sum(shares):.3f}\dimexpr\linewidth-{2 * len(shares)}\tabcolsep\relax}}" for share in shares
+        )
+    head = " & ".join(f"\\textbf{{{inline_latex(cell)}}}" for cell in header) + r" \\ \hline"
+    lines = [" & ".join(map(inline_latex, row)) + r" \\" for row in rows]
+    if len(rows) > LONG_TABLE:
+        opening = f"% needs \\usepackage{{longtable}}\n\\begin{{longtable}}{{{columns}}}\n\\hline\n{head}\n\\endhead"
+        return "\n".join([opening, *lines, "\\hline\n\\end{longtable}"])
+    opening = f"{{\\renewcommand{{\\arraystretch}}{{1.2}}%\n\\begin{{tabular}}{{{columns}}}\n\\hline\n{head}"
+    return "\n".join([opening, *lines, "\\hline\n\\end{tabular}}\\smallskip"])
