@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from rnn_symbolic.render.document import Box, Bullets, Display, Document, Heading, Paragraph, Row, Table
+from rnn_symbolic.render.widths import broken, width
 
 ENGLISH_PREAMBLE = r"""\documentclass[11pt,a4paper]{article}
 \usepackage[T1]{fontenc}
@@ -26,6 +27,11 @@ CHINESE_PREAMBLE = r"""\documentclass[fontset=fandol,zihao=-4,a4paper]{ctexart}
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{0.6em}
 """
+LINE, CHINESE_LINE = 450.0, 405.0
+"""The room for a display, in points of an 11 pt letter (Chinese is set at 12 pt): 166 mm, less a reserve."""
+NARROW, BESIDE, QUAD = 190.0, 20.0, 11.0
+"""A margin may leave a formula no less than NARROW, and stands BESIDE away from it."""
+FOOTNOTE, SMALL = 0.82, 0.91
 TABLE_CHARACTERS = 78
 """Tables that print at most this many characters a line keep their natural column widths."""
 LONG_TABLE = 40
@@ -39,7 +45,7 @@ _UNICODE = {"σ": r"$\sigma$", "ℓ": r"$\ell$", "∂": r"$\partial$", "∂⁺":
 
 def document_latex(document: Document, *, standalone: bool = False) -> str:
     """The LaTeX of a document; ``standalone`` adds a preamble (pdflatex for English, xelatex for Chinese)."""
-    body = _body(document)
+    body = _body(document, CHINESE_LINE if document.language == "zh" and standalone else LINE)
     title = inline_latex(document.title)
     if not standalone:
         return f"\\section*{{{title}}}\n\n{body}\n"
@@ -50,13 +56,13 @@ def document_latex(document: Document, *, standalone: bool = False) -> str:
     )
 
 
-def _body(document: Document) -> str:
+def _body(document: Document, room: float) -> str:
     """The blocks; a display continues the paragraph before it, or TeX would leave an empty line between them."""
     body = ""
     before: object = None
     for block in document.blocks:
         glue = "\n" if isinstance(block, Display) and isinstance(before, Paragraph) else "\n\n"
-        body += (glue if body else "") + _block(block)
+        body += (glue if body else "") + _block(block, room)
         before = block
     return body
 
@@ -69,7 +75,12 @@ def inline_latex(text: str) -> str:
     """
     pieces = text.split("$")
     assert len(pieces) % 2 == 1, f"unbalanced $ in {text!r}"
-    return "".join(f"${piece}$" if i % 2 else _escape(piece) for i, piece in enumerate(pieces))
+    return "".join(f"${_breakable(piece)}$" if i % 2 else _escape(piece) for i, piece in enumerate(pieces))
+
+
+def _breakable(formula: str) -> str:
+    """A formula in a line of prose, which may break between the factors of a long product."""
+    return formula.replace(r"\,", r"\,\allowbreak ") if width(formula) > 60 else formula
 
 
 def _escape(text: str) -> str:
@@ -78,7 +89,7 @@ def _escape(text: str) -> str:
     return re.sub(r'"([^"]*)"', r"``\1''", escaped)
 
 
-def _block(block: object) -> str:
+def _block(block: object, room: float) -> str:
     match block:
         case Heading(text, level):
             command = "subsection*" if level == 1 else "paragraph"
@@ -93,7 +104,7 @@ def _block(block: object) -> str:
                 f"\\textbf{{{inline_latex(title)}}}\n{_items(items)}\n\\end{{minipage}}}}\\end{{center}}"
             )
         case Display(rows):
-            return _display(rows)
+            return "\\begin{align*}\n" + aligned_rows(rows, room=room) + "\n\\end{align*}"
         case Table(header, rows):
             return _table(header, rows)
     raise TypeError(f"{type(block).__name__} is not a block of a document")
@@ -104,30 +115,43 @@ def _items(items: Sequence[str]) -> str:
     return f"\\begin{{itemize}}\\setlength{{\\itemsep}}{{2pt}}\n{lines}\n\\end{{itemize}}"
 
 
-def _display(rows: Sequence[Row]) -> str:
-    """One align*: formulas at their relation signs, routes and reasons in the right-hand margin."""
-    return "\\begin{align*}\n" + aligned_rows(rows) + "\n\\end{align*}"
+def aligned_rows(rows: Sequence[Row], gap: str = "", room: float = LINE) -> str:
+    """The lines of an aligned environment: formulas at their relation signs, routes and reasons in the margin.
 
-
-def aligned_rows(rows: Sequence[Row], gap: str = "") -> str:
-    """The lines of an aligned environment; a sum breaks before each further term. ``gap`` precedes a margin."""
+    A sum too wide for ``room`` points breaks before each further term, a product after a factor. Where the margin
+    would leave the formulas too little, a route stands above its formula, a reason below. ``gap`` precedes a margin.
+    """
+    margins = [max(FOOTNOTE * width(row.margin), SMALL * width(rf"\text{{{row.note}}}")) for row in rows]
+    room -= max((width(row.left + row.relation) for row in rows), default=0)
+    aside = room - max(margins, default=0) - BESIDE >= NARROW
+    if aside and any(margins):
+        room -= max(margins) + BESIDE
     lines: list[str] = []
-    wide = any(row.margin or row.note for row in rows)
     for row in rows:
-        margin = ""
-        if row.margin:
-            margin = rf" &&{gap} \text{{\footnotesize ${row.margin}$}}"
-        elif row.note:
-            margin = rf" &&{gap} \text{{\small {inline_latex(row.note)}}}"
-        pieces = list(row.right)
-        one_line = len(pieces) <= 1 or sum(map(_visible, pieces)) <= (50 if wide else 70)
-        first = " ".join(pieces) if one_line else pieces[0]
-        head = f"{row.left} &{row.relation} {first}".lstrip()
-        lines.append(head + margin)
-        if not one_line:
-            lines.extend(rf"&\quad {piece}" for piece in pieces[1:])
+        route = [rf"\text{{\footnotesize ${part}$}}" for part in broken(row.margin, room / FOOTNOTE) if part]
+        note = [rf"\text{{\small {inline_latex(row.note)}}}"] if row.note else []
+        first, *rest = _broken_row(row.right, room)
+        if aside:
+            beside = "".join(rf" &&{gap} {text}" for text in (*route, *note))
+            lines += [f"{row.left} &{row.relation} {first}".lstrip() + beside, *rest]
+        else:
+            indent = r"\quad " if route else ""
+            lines += [*(f"& {text}" for text in route), f"{row.left} &{row.relation} {indent}{first}".lstrip(), *rest]
+            lines += [rf"&\quad {text}" for text in note]
     tall = any(r"\frac" in row.left for row in rows)  # fractions of neighbouring lines would touch
     return (" \\\\[4pt]\n" if tall else " \\\\\n").join(lines)
+
+
+def _broken_row(pieces: Sequence[str], room: float) -> list[str]:
+    """The lines of one right-hand side, the first without its place, the others indented."""
+    if width(" ".join(pieces)) <= room:
+        return [" ".join(pieces)]
+    first, *rest = broken(pieces[0], room)
+    lines = [first, *(rf"&\qquad {line}" for line in rest)]
+    for piece in pieces[1:]:
+        first, *rest = broken(piece, room - QUAD)
+        lines += [rf"&\quad {first}", *(rf"&\qquad\quad {line}" for line in rest)]
+    return lines
 
 
 def _visible(tex: str) -> int:
@@ -143,7 +167,8 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     else:
         shares = [max(min(width, 45), 6) for width in natural]
         columns = "".join(
-            rf"p{{{0.99 * share / sum(shares):.3f}\dimexpr\linewidth-{2 * len(shares)}\tabcolsep\relax}}" for share in shares
+            rf"p{{{0.99 * share / sum(shares):.3f}\dimexpr\linewidth-{2 * len(shares)}\tabcolsep\relax}}"
+            for share in shares
         )
     head = " & ".join(f"\\textbf{{{inline_latex(cell)}}}" for cell in header) + r" \\ \hline"
     lines = [" & ".join(map(inline_latex, row)) + r" \\" for row in rows]
