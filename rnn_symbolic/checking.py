@@ -31,8 +31,9 @@ RELATIVE = {"complex step": 1e-9, "Richardson": 1e-8}
 RESOLUTION = 1e-4  # a verdict is conclusive up to this relative tolerance: a factor of 1.001 must show
 STEPS, FARTHEST = (COMPLEX_STEP, 1e-100, 1e-200, 1e-290), 1e-10
 """Complex step: h is the first of STEPS with which no quantity moves by more than FARTHEST."""
-FIRST_STEP, LEVELS, SHRINK, ATTEMPTS = 2.0**-5, 6, 8.0, 7
-"""Richardson: h starts at FIRST_STEP · max(1, |θ|) and is halved; then again from SHRINK closer, to compare."""
+FIRST_STEP, LEVELS, SHRINK, ATTEMPTS = 2.0**-5, 6, 7.3, 7
+"""Richardson: h starts at FIRST_STEP · max(1, |θ|) and is halved; then again from SHRINK closer, to compare.
+SHRINK is no power of 2: where halved steps are multiples of a period of L, the others are not."""
 DRAWS, DOMAIN_DRAWS = 20, 1000
 
 

@@ -62,7 +62,7 @@ class Section:
     goal: Quantity | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Derivation:
     """∂L/∂goal, derived: sections of steps, each with a rule; ``result`` is the sum over paths.
 
@@ -108,6 +108,16 @@ class Derivation:
         from rnn_symbolic.lambdified import lambdify_gradient
 
         return lambdify_gradient(self, **choices)
+
+    def __repr__(self) -> str:
+        return f"Derivation(dL/d{self.goal}, {self.model!r})"
+
+    def __str__(self) -> str:
+        """The derivation as text, as `derive --to text` prints it, without the checks."""
+        from rnn_symbolic.render.derivation_document import derivation_document
+        from rnn_symbolic.render.text import document_text
+
+        return document_text(derivation_document((self,)))
 
     def _repr_latex_(self) -> str:
         from rnn_symbolic.render.formulas import derivation_latex

@@ -80,6 +80,11 @@ class Equation:
 
         return read(self.expression)
 
+    def __str__(self) -> str:
+        from rnn_symbolic.printing import latex, plain
+
+        return plain(f"{latex(self.target)} = {latex(self.expression)}")
+
     def _repr_latex_(self) -> str:
         from rnn_symbolic.printing import latex
 

@@ -198,6 +198,12 @@ class Step:
     substeps: tuple[Step, ...] = ()
     subject: Quantity | Path | None = None
 
+    def __str__(self) -> str:
+        from rnn_symbolic.printing import plain
+        from rnn_symbolic.render.formulas import step_latex
+
+        return f"{plain(step_latex(self))}   ({self.rule.value})"
+
     def _repr_latex_(self) -> str:
         from rnn_symbolic.render.formulas import step_latex
 

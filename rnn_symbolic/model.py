@@ -44,7 +44,7 @@ MAX_STEPS = 10_000
 """The greatest T that `unroll` accepts unless it is told otherwise."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A cell with its activations and its loss, for T = ``steps`` steps.
 
@@ -145,6 +145,15 @@ class Model:
             f"also {', '.join(map(str, self.initial_states)) or 'no initial state'}{inputs} "
             f"and named quantities such as y_{self.steps}.{hint}"
         )
+
+    def __repr__(self) -> str:
+        """One line: the cell and the choices.
+
+        >>> unroll("elman", steps=3)
+        Model('elman', steps=3, losses='all', loss='abstract', activation='sigma', output_activation='sigma')
+        """
+        choices = ("steps", "losses", "loss", "activation", "output_activation")
+        return f"Model({self.cell.name!r}, " + ", ".join(f"{name}={getattr(self, name)!r}" for name in choices) + ")"
 
     # -- equations --------------------------------------------------------------------------------------------
 

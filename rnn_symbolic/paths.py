@@ -48,7 +48,7 @@ class Leg:
     through: tuple[Quantity, ...] | None = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Path:
     """One path from L to a quantity, leg by leg.
 
@@ -106,6 +106,9 @@ class Path:
         from rnn_symbolic.symbols import read
 
         return read(self.expression)
+
+    def __repr__(self) -> str:
+        return f"Path({' -> '.join(self.route)})"
 
     def _repr_latex_(self) -> str:
         from rnn_symbolic.printing import latex

@@ -1,4 +1,4 @@
-"""The benchmarks run, their contestants compute the same gradients, their records are complete. No test asserts a time."""
+"""The benchmarks run, their contestants agree, their records are complete. No test asserts a time."""
 
 import json
 from dataclasses import asdict

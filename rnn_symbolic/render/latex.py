@@ -38,9 +38,11 @@ LONG_TABLE = 40
 """Tables of more rows than this break over pages (longtable)."""
 _ESCAPES = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "\\": r"\textbackslash{}",
             "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}  # fmt: skip
-_UNICODE = {"σ": r"$\sigma$", "ℓ": r"$\ell$", "∂": r"$\partial$", "∂⁺": r"$\partial^{+}$", "→": r"$\to$", "≤": r"$\le$",
-            "≥": r"$\ge$", "≠": r"$\ne$", "−": r"$-$", "×": r"$\times$", "±": r"$\pm$", "≈": r"$\approx$", "Σ": r"$\Sigma$",
-            "⁺": r"$^{+}$", "½": r"$\tfrac{1}{2}$", "²": r"$^{2}$", "³": r"$^{3}$", "′": r"$'$", "·": r"$\cdot$"}  # fmt: skip
+_UNICODE = {
+    "σ": r"$\sigma$", "ℓ": r"$\ell$", "∂": r"$\partial$", "→": r"$\to$", "≤": r"$\le$", "≥": r"$\ge$",
+    "≠": r"$\ne$", "−": r"$-$", "×": r"$\times$", "±": r"$\pm$", "≈": r"$\approx$", "Σ": r"$\Sigma$", "⁺": r"$^{+}$",
+    "½": r"$\tfrac{1}{2}$", "²": r"$^{2}$", "³": r"$^{3}$", "′": r"$'$", "·": r"$\cdot$",
+}  # fmt: skip
 
 
 def document_latex(document: Document, *, standalone: bool = False) -> str:

@@ -36,7 +36,6 @@ def width(tex: str) -> float:
 def _width(tokens: list[str], i: int, scale: float) -> tuple[float, int]:
     """The width of a group from token i to its closing brace, and the place after it."""
     total = script = 0.0
-    large = False  # the scripts of Π and Σ stand above and below
     while i < len(tokens) and tokens[i] != "}":
         token = tokens[i]
         if token in "_^":
@@ -44,7 +43,8 @@ def _width(tokens: list[str], i: int, scale: float) -> tuple[float, int]:
             total += max(0.0, inner - script)
             script = max(script, inner)
             continue
-        script, large = (14.5, True) if token in (r"\prod", r"\sum") and scale == 1.0 else (0.0, False)
+        # the scripts of Π and Σ stand above and below
+        script = 14.5 if token in (r"\prod", r"\sum") and scale == 1.0 else 0.0
         if token in (r"\frac", r"\tfrac", r"\dfrac"):
             inner_scale = scale if token != r"\tfrac" else scale * _SCRIPT
             above, i = _argument(tokens, i + 1, inner_scale)
