@@ -140,7 +140,9 @@ def aligned_rows(rows: Sequence[Row], gap: str = "", room: float = LINE) -> str:
             indent = r"\quad " if route else ""
             lines += [*(f"& {text}" for text in route), f"{row.left} &{row.relation} {indent}{first}".lstrip(), *rest]
             lines += [rf"&\quad {text}" for text in note]
-    tall = any(r"\frac" in row.left for row in rows)  # fractions of neighbouring lines would touch
+    tall = any(
+        r"\frac" in tex for row in rows for tex in (row.left, *row.right)
+    )  # fractions of neighbouring lines would touch
     return (" \\\\[4pt]\n" if tall else " \\\\\n").join(lines)
 
 
@@ -148,12 +150,16 @@ def _broken_row(pieces: Sequence[str], room: float) -> list[str]:
     """The lines of one right-hand side, the first without its place, the others indented."""
     if width(" ".join(pieces)) <= room:
         return [" ".join(pieces)]
-    first, *rest = broken(pieces[0], room)
+    first, *rest = _lines(pieces[0], room)
     lines = [first, *(rf"&\qquad {line}" for line in rest)]
     for piece in pieces[1:]:
-        first, *rest = broken(piece, room - QUAD)
+        first, *rest = _lines(piece, room - QUAD)
         lines += [rf"&\quad {first}", *(rf"&\qquad\quad {line}" for line in rest)]
     return lines
+
+
+def _lines(tex: str, room: float) -> list[str]:
+    return [tex] if width(tex) <= room else broken(tex, room - 2 * QUAD)  # continued lines are indented
 
 
 def _visible(tex: str) -> int:

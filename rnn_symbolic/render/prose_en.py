@@ -134,11 +134,11 @@ ENGLISH = Prose(
         "checked-lines": "<number> lines: both sides agree at a random point (seed <seed>, relative error <error>); total "
         "derivatives by complex steps of the forward pass, immediate ones by complex steps of the one equation.",
         "checked-lines-skipped": "<skipped> long lines were not evaluated one by one.",
-        "checked-gradient": "The sum over all <number> paths equals a complex step of the forward pass (relative error <error>).",
+        "checked-gradient": "The sum over all paths (<number> in all) equals a complex step of the forward pass (relative error <error>).",
         "checked-adjoint": "The adjoint recursion over the table gives the same (gradients compared: <number>, relative error <error>).",
         "checked-count": "As many paths are listed as dynamic programming counts: <number>.",
         "checked-count-skipped": "Counted by dynamic programming, not listed: <number> paths.",
-        "checked-sympy": "Proved: the sum over paths minus SymPy's own derivative of the inlined loss expands to 0, for "
+        "checked-sympy": "Proved: the sum over the paths minus SymPy's own derivative of the inlined loss expands to 0, for "
         "every $\\sigma$ and $\\ell_{t}$ that the model leaves open.",
         "checked-sympy-skipped": "SymPy's proof was not attempted: it is made up to $T = <T>$ and <paths> paths.",
         "checked-sympy-hint": "Not yet compared with SymPy: up to $T = <T>$, --verify proves the sum equal to SymPy's own "

@@ -126,7 +126,7 @@ CHINESE = Prose(
         "checked-lines": "<number> 行：等号两边在一个随机点（种子 <seed>）数值相等，相对误差 <error>；"
         "全导数用前向传播的复数步长法，直接偏导数用单个方程的复数步长法。",
         "checked-lines-skipped": "有 <skipped> 个很长的行没有逐一计算。",
-        "checked-gradient": "全部 <number> 条路径之和等于前向传播的复数步长导数（相对误差 <error>）。",
+        "checked-gradient": "全部路径（共 <number> 条）之和等于前向传播的复数步长导数（相对误差 <error>）。",
         "checked-adjoint": "按表做伴随递推得到同样的数（<number> 个梯度，相对误差 <error>）。",
         "checked-count": "列出的路径数与动态规划所得相同：<number>。",
         "checked-count-skipped": "路径由动态规划计数，没有逐条列出：<number> 条。",

@@ -94,19 +94,21 @@ def broken(tex: str, room: float) -> list[str]:
     >>> broken(r"a\,b\,c + d", 20)
     ['a\\,b', '\\cdot c', '+ d']
     """
-    if width(tex) <= room:
+    total = width(tex)
+    if total <= room:
         return [tex]
+    first = min(room, 0.8 * total)  # no line that holds a single factor at the end
     best = None
-    for place, after, depth in _places(tex):
+    for place, after, cost in _places(tex):
         used = width(tex[:place])
-        if used > room and best is not None:
+        if used > first and best is not None:
             break
-        if best is None or used < room / 2 or depth <= best[2]:
-            best = (place, after, depth)
+        if best is None or used < room / 2 or cost <= best[2]:
+            best = (place, after, cost)
     if best is None:
         return [tex]
     place, after, _ = best
-    product = tex[place:after].strip() == r"\,"
+    product = tex[place:after] == r"\,"
     rest = tex[after:] if product else tex[place:].lstrip()
     return [tex[:place].rstrip(), *broken(rf"\cdot {rest}" if product else rest, room)]
 
@@ -115,7 +117,7 @@ _PLACE = re.compile(r"(?P<skip>\\(?![,A-Za-z]).|\\(?!to\b)[A-Za-z]+)|(?P<at>\\,|
 
 
 def _places(tex: str) -> Iterator[tuple[int, int, int]]:
-    """Where a line may end, where the next may begin, and how deep in parentheses that is."""
+    """Where a line may end, where the next may begin, and how bad that is: deep in parentheses, amid a term there."""
     braces = depth = 0
     for match in _PLACE.finditer(tex):
         bracket = match["bracket"]
@@ -124,4 +126,4 @@ def _places(tex: str) -> Iterator[tuple[int, int, int]]:
         elif bracket:
             depth += 1 if bracket in "([" else -1
         elif match["at"] and not braces and match.start() > 0:
-            yield match.start(), match.end(), depth
+            yield match.start(), match.end(), 2 * depth + (depth > 0 and match["at"] == r"\,")
