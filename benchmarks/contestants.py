@@ -3,7 +3,7 @@
     python -m benchmarks.contestants NAME T time|objects|process
 
 A contestant is a function that imports what it needs and returns its job. The job does everything anew (a new
-model, nothing carried over) and calls ``lap`` at the end of each phase. Standard output is JSON: the laps of each call.
+model, nothing carried over) and calls ``lap`` at the end of each phase. Standard output is JSON: the laps of each call, or the name of an error.
 """
 
 from __future__ import annotations
@@ -255,7 +255,11 @@ def main(arguments: Sequence[str]) -> None:
         "objects": lambda: [peak(job, int(steps))],
         "process": lambda: [resident(job, int(steps))],
     }
-    print(json.dumps(modes[mode]()))
+    try:
+        outcome: list[dict[str, float]] | str = modes[mode]()
+    except RecursionError as error:  # SymPy's on deeply nested expressions
+        outcome = type(error).__name__
+    print(json.dumps(outcome))
 
 
 if __name__ == "__main__":

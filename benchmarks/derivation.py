@@ -8,6 +8,7 @@ somebody else's median over ours: above 1, ours is faster.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -90,9 +91,10 @@ class Report:
 
 
 def compete(report: Report, contestants: Sequence[str], sizes: Sequence[int], plan: Plan) -> None:
-    """Every contestant at every size until one call exceeds the limit; sections "first call" and "again"."""
+    """Every contestant at every size until it exceeds the limit or fails; sections "first call" and "again"."""
     over: set[str] = set()
     for steps in sizes:
+        print(f"T = {steps}: {'; '.join(name for name in contestants if name not in over)}", file=sys.stderr)
         firsts: dict[str, list[dict[str, float]]] = {name: [] for name in contestants}
         agains: dict[str, list[dict[str, float]]] = {name: [] for name in contestants}
         status = {name: "not run" for name in contestants if name in over}
@@ -101,9 +103,9 @@ def compete(report: Report, contestants: Sequence[str], sizes: Sequence[int], pl
                 if name in over or any(sum(laps.values()) > SLOW for laps in firsts[name]):
                     continue
                 calls = run_contestant(name, steps, "time", plan.limit)
-                if calls is None:
+                if isinstance(calls, str):
                     over.add(name)
-                    status[name] = f"> {plan.limit:.0f} s"
+                    status[name] = calls
                     continue
                 firsts[name].append(calls[0])
                 agains[name].extend(calls[1:])
@@ -136,10 +138,10 @@ def _time(report: Report, name: str, steps: int, phase: str = "all", section: st
 def _ratio(report: Report, name: str, steps: int, phase: str, plan: Plan) -> str:
     ours = report.median("first call", OURS, steps)
     found = report.find("first call", name, steps, phase) or report.find("first call", name, steps, "all")
-    if ours is None or found is None or found.status == "not run":
+    if ours is None or found is None:
         return "–"
     if found.median is None:
-        return f"> {plan.limit / ours:.0f}×"
+        return f"> {plan.limit / ours:.0f}×" if found.status.startswith(">") else "–"
     return f"{found.median / ours:#.3g}×".replace(".×", "×")
 
 
@@ -269,9 +271,9 @@ def memory(report: Report, plan: Plan) -> None:
         row = [str(T)]
         for mode in ("objects", "process"):
             calls = run_contestant(OURS, T, mode, plan.limit)
-            if calls is None:
-                report.records.append(missing("memory", OURS, T, mode, f"> {plan.limit:.0f} s"))
-                row += [f"> {plan.limit:.0f} s", "–"]
+            if isinstance(calls, str):
+                report.records.append(missing("memory", OURS, T, mode, calls))
+                row += [calls, "–"]
                 continue
             found = record("memory", OURS, T, mode, [calls[0][mode]], "B")
             report.records.append(found)

@@ -24,7 +24,8 @@ STARTUP = 5.0
 class Record:
     """What one contestant took at one size: seconds, or with unit "B" bytes of memory.
 
-    ``status`` is "ok", "> 60 s" (stopped at that limit) or "not run" (over the limit at a smaller size already).
+    ``status`` is "ok", "> 60 s" (stopped at that limit), the name of an error, or "not run" (one of these happened
+    at a smaller size already).
     """
 
     section: str
@@ -56,17 +57,17 @@ def _environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 
 
-def run_contestant(name: str, steps: int, mode: str, limit: float) -> list[dict[str, float]] | None:
-    """The laps of one contestant's calls, in a fresh process; None when it was stopped at the time limit."""
+def run_contestant(name: str, steps: int, mode: str, limit: float) -> list[dict[str, float]] | str:
+    """The laps of one contestant's calls, in a fresh process; or why there are none: "> 60 s", "RecursionError"."""
     command = [sys.executable, "-m", "benchmarks.contestants", name, str(steps), mode]
     try:
         done = subprocess.run(
             command, cwd=ROOT, env=_environment(), stdout=subprocess.PIPE, timeout=limit + STARTUP, check=True
         )
     except subprocess.TimeoutExpired:
-        return None
-    laps: list[dict[str, float]] = json.loads(done.stdout)
-    return laps
+        return f"> {limit:.3g} s"
+    outcome: list[dict[str, float]] | str = json.loads(done.stdout)
+    return outcome
 
 
 def run_command(arguments: Sequence[str]) -> tuple[float, str]:

@@ -17,24 +17,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rnn_symbolic.concrete import concrete
 from rnn_symbolic.errors import ForwardOverflow, InputError, NumericalFailure, suggest
 from rnn_symbolic.expressions import Call, Quantity, walk
 from rnn_symbolic.functions import FUNCTIONS
 from rnn_symbolic.model import Model
-from rnn_symbolic.numeric import COMPLEX_STEP, FLOATS, Point, Values, evaluate, forward
+from rnn_symbolic.numeric import FLOATS, Point, Values, complex_pass, evaluate, forward
 from rnn_symbolic.paths import graph
 from rnn_symbolic.valuation import EPSILON, ROUNDINGS, Valuation, magnitude, random_point
-from rnn_symbolic.values import concrete, point_of
+from rnn_symbolic.values import point_of
 
 METHODS = ("complex step", "Richardson")
 RELATIVE = {"complex step": 1e-9, "Richardson": 1e-8}
 RESOLUTION = 1e-4  # a verdict is conclusive up to this relative tolerance: a factor of 1.001 must show
-STEPS, FARTHEST = (COMPLEX_STEP, 1e-100, 1e-200, 1e-290), 1e-10
-"""Complex step: h is the first of STEPS with which no quantity moves by more than FARTHEST."""
 FIRST_STEP, LEVELS, SHRINK, ATTEMPTS = 2.0**-5, 6, 7.3, 7
 """Richardson: h starts at FIRST_STEP · max(1, |θ|) and is halved; then again from SHRINK closer, to compare.
 SHRINK is no power of 2: where halved steps are multiples of a period of L, the others are not."""
-DRAWS, DOMAIN_DRAWS = 20, 1000
+DRAWS, DRAWN_STEPS, DOMAIN_DRAWS = 20, 200, 1000
+"""Points drawn again: at most DRAWS undecided ones, fewer for long sequences (DRAWN_STEPS in all)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +98,8 @@ def check_gradient(
     """Compare the sum over paths with independent numbers at a point, for one quantity, several, or all parameters.
 
     ``values`` is a mapping of names or a `Point`; without it the point is drawn (`check_at_random`). Where σ or ℓ is
-    abstract, ``activation`` and ``loss`` stand for it. ``method`` is "complex step" or "Richardson"; by default
-    the first, and the second where the first has no value.
+    abstract, ``activation`` and ``loss`` stand for it. ``method`` is "complex step" or "Richardson"; both
+    by default.
 
     >>> from rnn_symbolic.model import unroll
     >>> model = unroll("h = w * h[t-1] + x\\ny = h", steps=2, loss="squared")
@@ -113,14 +113,15 @@ def check_gradient(
         return check_at_random(model, wrt, method=method, activation=activation, loss=loss)
     if method is not None and method not in METHODS:
         raise InputError(f"{method!r} is not a method: choose one of {', '.join(METHODS)}.{suggest(method, METHODS)}")
+    methods = METHODS if method is None else (method,)
     goals = _goals(model, wrt)
     model = concrete(model, activation, loss)
     point = point_of(values, model)
     try:
         valuation = Valuation(model, point)
     except ForwardOverflow as overflow:
-        return Verdicts(tuple(_no_verdict(goal, method, point.label, str(overflow)) for goal in goals))
-    return Verdicts(tuple(_check(valuation, goal, method) for goal in goals))
+        return Verdicts(tuple(_no_verdict(goal, m, point.label, str(overflow)) for goal in goals for m in methods))
+    return Verdicts(tuple(_check(valuation, goal, m) for goal in goals for m in methods))
 
 
 def check_at_random(
@@ -150,7 +151,7 @@ def check_at_random(
         if verdicts.passed or any(v.status == "failed" for v in verdicts):
             return verdicts
         undecided.append(verdicts)
-        if len(undecided) == DRAWS:
+        if len(undecided) >= min(DRAWS, max(1, DRAWN_STEPS // model.steps)):
             break
     if not undecided:
         raise NumericalFailure(f"no point from seed {seed} on suits this model: {failure}") from failure
@@ -183,7 +184,7 @@ class _Undecidable(Exception):
     """The numeric side has nothing to say at this point; the message says why."""
 
 
-def _check(valuation: Valuation, goal: Quantity, method: str | None) -> Verdict:
+def _check(valuation: Valuation, goal: Quantity, method: str) -> Verdict:
     label, a = valuation.point.label, math.nan
     try:
         g = graph(valuation.model, goal)
@@ -192,7 +193,7 @@ def _check(valuation: Valuation, goal: Quantity, method: str | None) -> Verdict:
         if not math.isfinite(a):
             sign = "-" if symbolic.sign < 0 else ""
             raise _Undecidable(f"the sum over paths is about {sign}10^{symbolic.log10:.0f}, beyond the range of floats")
-        estimate = _numeric(valuation, goal, method)
+        estimate = (_complex_step if method == "complex step" else _richardson)(valuation, goal)
         noise = valuation.path_rounding(g)
     except (_Undecidable, NumericalFailure) as reason:
         return _no_verdict(goal, method, label, str(reason), a)
@@ -217,38 +218,17 @@ def _check(valuation: Valuation, goal: Quantity, method: str | None) -> Verdict:
     return Verdict(str(goal), estimate.method, label, a, n, error, tolerance, status, note)
 
 
-def _no_verdict(goal: Quantity, method: str | None, at: str, note: str, symbolic: float = math.nan) -> Verdict:
-    return Verdict(str(goal), method or METHODS[0], at, symbolic, *(math.nan,) * 3, "inconclusive", note)
-
-
-def _numeric(valuation: Valuation, goal: Quantity, method: str | None) -> Estimate:
-    if method != "Richardson":
-        try:
-            return _complex_step(valuation, goal)
-        except NumericalFailure:
-            if method is not None:
-                raise
-    return _richardson(valuation, goal)
+def _no_verdict(goal: Quantity, method: str, at: str, note: str, symbolic: float = math.nan) -> Verdict:
+    return Verdict(str(goal), method, at, symbolic, *(math.nan,) * 3, "inconclusive", note)
 
 
 # --- complex step -------------------------------------------------------------------------------------------------
 
 
 def _complex_step(valuation: Valuation, goal: Quantity) -> Estimate:
-    """Im L(θ + ih)/h: exact to rounding where every function is analytic at the point, so kinks are looked for.
-
-    Where gradients explode, h must be so small that nothing moves by more than FARTHEST.
-    """
+    """Im L(θ + ih)/h: exact to rounding where every function is analytic at the point, so kinks are looked for."""
     model, point = valuation.model, valuation.point
-    for h in STEPS:
-        try:
-            moved = forward(model, point, FLOATS, ((goal.name, goal.step), complex(0.0, h)))
-        except NumericalFailure:
-            continue
-        if max(abs(complex(value).imag) for value in moved.values()) <= FARTHEST:
-            break
-    else:
-        raise NumericalFailure("a complex step overflows: some quantity moves by more than floats can hold")
+    h, moved = complex_pass(model, point, (goal.name, goal.step))
     for argument in kink_arguments(model, moved):
         z = complex(argument.z)
         if z.imag and abs(z.real) <= 100 * ROUNDINGS * EPSILON * argument.scale:

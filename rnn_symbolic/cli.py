@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from rnn_symbolic import __version__
 from rnn_symbolic.errors import InputError, NumericalFailure, suggest
+from rnn_symbolic.output import refuse_output, tell, write_output
 
 PROGRAM = "rnn-symbolic"
 EXAMPLES = """\
@@ -43,6 +46,12 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message} (try {self.prog} --help)\n")
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if file is not None and file is sys.stdout:  # help goes the way of every result: UTF-8, and flushed
+            write_output(message, "-")
+        else:
+            tell(message)
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             known = list(action.choices)
@@ -69,12 +78,10 @@ def whole_number(minimum: int) -> Any:
     """An argument type: a whole number, at least ``minimum``."""
 
     def parse(text: str) -> int:
-        try:
-            number = int(text) if len(text) <= 18 else None
-        except ValueError:
-            number = None
+        number = int(text) if re.fullmatch(r"\+?[0-9]{1,18}", text) else None
         if number is None or number < minimum:
-            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number of at least {minimum}")
+            atmost = " and at most 18 digits" if re.fullmatch("[0-9]{19,}", text) else ""
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number of at least {minimum}{atmost}")
         return number
 
     return parse
@@ -200,10 +207,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(args)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # the reader has gone (| head): nothing more to say, and nothing to flush at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except BrokenPipeError:  # the reader has gone (| head): nothing more to say
+        _abandon_output()
         return 141
+    except OSError as error:  # of --help; the commands' own are met in `_run`
+        _abandon_output()
+        return _complain("", f"cannot write to standard output: {error.strerror or error}")
+
+
+def _abandon_output() -> None:
+    """What standard output still holds goes nowhere, so that nothing fails when Python flushes it at exit."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _unknown_argument(parser: Parser, command: str, argument: str) -> str:
@@ -216,8 +231,6 @@ def _unknown_argument(parser: Parser, command: str, argument: str) -> str:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from rnn_symbolic.output import refuse_output, write_output
-
     try:
         refuse_output(args.output, args.force)  # before the work is done, not after
         from rnn_symbolic import commands
@@ -230,10 +243,13 @@ def _run(args: argparse.Namespace) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        return _complain(args.command, f"cannot write {args.output}: {error.strerror or error}")
+        where = repr(args.output)
+        if args.output == "-":
+            _abandon_output()
+            where = "to standard output"
+        return _complain(args.command, f"cannot write {where}: {error.strerror or error}")
 
 
 def _complain(command: str, message: str) -> int:
-    line = " ".join(message.split())
-    print(f"{PROGRAM} {command}: error: {line}", file=sys.stderr)
+    tell(f"{PROGRAM} {command}".rstrip() + f": error: {message}")
     return 2

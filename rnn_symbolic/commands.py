@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import dataclasses
+import re
 from collections.abc import Callable
 from typing import Any
 
-from rnn_symbolic.errors import InputError, suggest
+from rnn_symbolic.cells import BUILT_IN, Cell, load_cell
+from rnn_symbolic.errors import CellError, InputError, suggest
 from rnn_symbolic.model import Model, unroll
-from rnn_symbolic.output import json_text
+from rnn_symbolic.output import json_text, tell
 from rnn_symbolic.render.document import Document
 
 Outcome = tuple[str, int]
 """What a command prints, and its exit code."""
+
+
+def _cell(args: argparse.Namespace) -> Cell:
+    """The cell; its name, a file's, becomes part of documents and must not bring `$` or control characters along."""
+    try:
+        cell = load_cell(args.cell)
+    except CellError as error:
+        if any(mark in args.cell for mark in "\n\r="):  # the text itself was given
+            raise
+        raise InputError(f"{args.cell!r}, {error}") from None
+    return dataclasses.replace(cell, name=re.sub(r"[^\w .,+()-]", "_", cell.name))
 
 
 def _model(args: argparse.Namespace, steps: int | None = None, *, numbers: bool = False) -> Model:
@@ -21,17 +34,8 @@ def _model(args: argparse.Namespace, steps: int | None = None, *, numbers: bool 
     activation = args.activation or ("logistic" if numbers else "sigma")
     loss = args.loss or ("squared" if numbers else "abstract")
     output = args.output_activation or activation
-    if numbers:
-        for option, value, instead in (
-            ("--activation", activation, "logistic"),
-            ("--output-activation", output, "logistic"),
-        ):
-            if value == "sigma":
-                raise InputError(f"{option} sigma is abstract and has no numbers; choose a function such as {instead}")
-        if loss == "abstract":
-            raise InputError("--loss abstract has no numbers; choose squared or cross-entropy")
     model = unroll(
-        args.cell,
+        _cell(args),
         steps=steps or args.steps or 3,
         losses=args.losses,
         loss=loss,
@@ -40,11 +44,16 @@ def _model(args: argparse.Namespace, steps: int | None = None, *, numbers: bool 
         form=args.form,
         max_steps=args.max_steps,
     )
+    if numbers and model.is_abstract:
+        for option, value in (("--activation", activation), ("--output-activation", output)):
+            if value == "sigma":
+                raise InputError(f"{option} sigma is abstract and has no numbers; choose a function such as logistic")
+        raise InputError("--loss abstract has no numbers; choose squared or cross-entropy")
     chosen = (args.activation is not None, args.output_activation is not None, args.loss is not None)
     for remark in model.remarks:
         about = "output activation" in remark, remark.startswith("the loss")
         if chosen[2 if about[1] else 1 if about[0] else 0]:  # only what the user asked for is worth a word
-            print(f"rnn-symbolic {args.command}: note: {remark}", file=sys.stderr)
+            tell(f"rnn-symbolic {args.command}: note: {remark}")
     return model
 
 
@@ -76,7 +85,7 @@ def derive(args: argparse.Namespace) -> Outcome:
     if args.standalone and args.to != "latex":
         raise InputError(f"--standalone is a LaTeX document; it does not go with --to {args.to}")
     model = _model(args)
-    goals = tuple(dict.fromkeys(args.goals))
+    goals = _goals(model, args)
     derivations = derive_gradients(model, goals, whole=args.all)
     if not derivations:
         raise InputError(f"{model.cell.name} has no parameters; name an input or a state, such as x_1")
@@ -98,11 +107,15 @@ def derive(args: argparse.Namespace) -> Outcome:
     return _draw(document, args.to, args.standalone), code
 
 
+def _goals(model: Model, args: argparse.Namespace) -> tuple[str, ...]:
+    """What was asked for, each once."""
+    return tuple(dict.fromkeys(str(model.resolve(goal)) for goal in args.goals))
+
+
 def _point(args: argparse.Namespace) -> tuple[Model, Any]:
-    from rnn_symbolic.cells import load_cell
     from rnn_symbolic.values import read_values
 
-    cell = load_cell(args.cell)
+    cell = _cell(args)
     if args.steps is not None and args.steps > args.max_steps:
         _model(args)  # refuses, with the limit
     point, steps = read_values(args.values, cell, steps=args.steps)
@@ -115,10 +128,10 @@ def paths(args: argparse.Namespace) -> Outcome:
     from rnn_symbolic.survey import survey_paths
     from rnn_symbolic.valuation import Valuation
 
-    if args.top and not args.values:
+    if args.top and args.values is None:
         raise InputError("--top ranks paths by their values; give --values FILE")
     valuation = None
-    if args.values:
+    if args.values is not None:
         model, point = _point(args)
         valuation = Valuation(model, point)
     else:
@@ -155,13 +168,12 @@ def check(args: argparse.Namespace) -> Outcome:
     from rnn_symbolic.checking import check_at_random, check_gradient
     from rnn_symbolic.render.number_tables import verdicts_document, verdicts_json
 
-    goals = tuple(dict.fromkeys(args.goals)) or None
-    if args.values:
+    if args.values is not None:
         model, point = _point(args)
-        verdicts = check_gradient(model, goals, point)
+        verdicts = check_gradient(model, _goals(model, args) or None, point)
     else:
         model = _model(args, numbers=True)
-        verdicts = check_at_random(model, goals, args.seed or 0)
+        verdicts = check_at_random(model, _goals(model, args) or None, args.seed or 0)
     code = 0 if verdicts.passed else 1
     if args.to == "json":
         return json_text(verdicts_json(verdicts)), code
@@ -183,8 +195,6 @@ def article(args: argparse.Namespace) -> Outcome:
 
 def cells(args: argparse.Namespace) -> Outcome:
     """``cells``: the built-in cells, or the text of one."""
-    from rnn_symbolic.cells import BUILT_IN
-
     if args.name is None:
         if args.to == "json":
             return json_text({"cells": [{"name": name, "text": text} for name, text in BUILT_IN.items()]}), 0

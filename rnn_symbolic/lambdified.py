@@ -22,6 +22,7 @@ import numpy.typing as npt
 import sympy as sp
 from sympy.matrices import DeferredVector
 
+from rnn_symbolic.concrete import concrete
 from rnn_symbolic.errors import InputError, suggest
 from rnn_symbolic.expressions import Quantity, quantities
 from rnn_symbolic.model import Model
@@ -30,7 +31,6 @@ from rnn_symbolic.paths import Leg, graph
 from rnn_symbolic.symbols import read, symbol
 from rnn_symbolic.table import product_value
 from rnn_symbolic.valuation import carry
-from rnn_symbolic.values import concrete
 
 if TYPE_CHECKING:
     from rnn_symbolic.derivation import Derivation

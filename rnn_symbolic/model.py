@@ -97,22 +97,6 @@ class Model:
             for node in walk(equation.expression)
         )
 
-    def concrete(self, activation: str = "logistic", loss: str = "squared") -> Model:
-        """This model with the stated choices for what is abstract in it; itself when nothing is."""
-        if not self.is_abstract:
-            return self
-        chosen = unroll(
-            self.cell,
-            steps=self.steps,
-            losses=self.losses,
-            loss={"abstract": loss, "cell": "abstract"}.get(self.loss, self.loss),  # a loss line of the cell wins
-            activation=activation if self.activation == "sigma" else self.activation,
-            output_activation=activation if self.output_activation == "sigma" else self.output_activation,
-            form=self.form,
-            max_steps=max(self.steps, MAX_STEPS),
-        )
-        return chosen
-
     def resolve(self, name: str) -> Quantity:
         """The quantity that ``name`` means: a parameter, h_0, x_2, or any named quantity such as h_3.
 

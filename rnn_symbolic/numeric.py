@@ -257,14 +257,27 @@ def _in_words(error: Exception) -> str:
     return "a logarithm, root or power outside its domain" if "domain" in str(error) else str(error)
 
 
-COMPLEX_STEP = 1e-30
-"""Im f(z + i h)/h is exact to rounding for analytic f: nothing is subtracted, so h may be as small as we like."""
+COMPLEX_STEPS, FARTHEST = (1e-30, 1e-100, 1e-200, 1e-290), 1e-10
+"""Im f(z + i h)/h is exact to rounding for analytic f: nothing is subtracted, so h may be as small as we like. Where
+gradients explode it has to be: h is the first of these with which no quantity moves by more than FARTHEST."""
+
+
+def complex_pass(model: Model, point: Point, wrt: Key, arithmetic: Arithmetic = FLOATS) -> tuple[float, Values]:
+    """h, and the forward pass with i·h added to one quantity. Raises NumericalFailure where no h is small enough."""
+    for h in COMPLEX_STEPS:
+        try:
+            moved = forward(model, point, arithmetic, (wrt, complex(0.0, h)))
+        except NumericalFailure:
+            continue
+        if max(abs(complex(value).imag) for value in moved.values()) <= FARTHEST:
+            return h, moved
+    raise NumericalFailure("a complex step overflows: some quantity moves by more than floats can hold")
 
 
 def complex_step(model: Model, point: Point, wrt: Key, arithmetic: Arithmetic = FLOATS, of: Key = ("L", None)) -> float:
     """∂of/∂wrt by one complex forward pass: the table of local derivatives is not used."""
-    values = forward(model, point, arithmetic, (wrt, complex(0.0, COMPLEX_STEP)))
-    return complex(values[of]).imag / COMPLEX_STEP
+    h, moved = complex_pass(model, point, wrt, arithmetic)
+    return complex(moved[of]).imag / h
 
 
 # --- signed logarithms ------------------------------------------------------------------------------------------

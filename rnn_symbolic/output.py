@@ -1,4 +1,4 @@
-"""Where results go: standard output, or a file that is written whole or not at all."""
+"""Where results go: standard output, or a file that is written whole or not at all; what is said beside them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,43 @@ import math
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rnn_symbolic.errors import InputError
+
+LONGEST_LINE = 2_000
+"""How many characters of a message are shown."""
+
+
+def one_line(message: str) -> str:
+    r"""A message as one line that a terminal shows as it is: no control characters, and not without end.
+
+    >>> one_line("no file 'a\x1b[31m'\nhere")
+    "no file 'a\\x1b[31m' here"
+    """
+    text = " ".join(message.split())
+    if len(text) > LONGEST_LINE:
+        text = f"{text[: LONGEST_LINE // 2]} … {text[-LONGEST_LINE // 2 :]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def tell(message: str) -> None:
+    """A line on standard error, where there is one."""
+    if sys.stderr is not None:  # print would take standard output instead
+        with suppress(OSError):
+            print(one_line(message), file=sys.stderr, flush=True)
 
 
 def refuse_output(target: str, force: bool) -> None:
     """Raise InputError where ``target`` cannot be written: it exists, it is a folder, its folder does not exist."""
     if target == "-":
         return
-    path = Path(target)
+    if not target or "\0" in target:
+        raise InputError(f"the output {target[:80]!r} names no file; give the name of a file, or - for standard output")
     try:
+        path = _place(target)
         if path.is_dir():
             raise InputError(f"the output {target!r} is a folder; name a file in it")
         if not path.parent.is_dir():
@@ -36,8 +61,10 @@ def refuse_output(target: str, force: bool) -> None:
 
 def write_output(text: str, target: str, force: bool = False) -> None:
     """Write UTF-8 to standard output ("-") or, atomically, to a file."""
-    data = text.encode("utf-8")
+    data = text.encode("utf-8", "backslashreplace")  # half a character, from a file name; in JSON this is its escape
     if target == "-":
+        if sys.stdout is None:
+            raise InputError("there is no standard output to write to; name a file with -o")
         sys.stdout.flush()
         buffer = getattr(sys.stdout, "buffer", None)
         if buffer is None:  # a notebook or a test has put something else in its place
@@ -47,9 +74,9 @@ def write_output(text: str, target: str, force: bool = False) -> None:
         sys.stdout.flush()
         return
     refuse_output(target, force)
-    path = Path(target)
+    path = _place(target)
     if path.exists() and not path.is_file():
-        path.write_bytes(data)  # a device such as /dev/null has no contents to protect
+        _write_device(path, data)
         return
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
     try:
@@ -66,6 +93,20 @@ def write_output(text: str, target: str, force: bool = False) -> None:
         raise
 
 
+def _place(target: str) -> Path:
+    """The file itself, where ``target`` is a link to it: the link stays."""
+    return Path(os.path.realpath(target) if os.path.islink(target) else target)
+
+
+def _write_device(path: Path, data: bytes) -> None:
+    """A device such as /dev/null has no contents to protect; a pipe that nobody reads is refused, not waited for."""
+    handle = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(handle, "wb") as file:
+        if hasattr(os, "O_NONBLOCK"):
+            os.set_blocking(handle, True)
+        file.write(data)
+
+
 def json_text(record: dict[str, Any]) -> str:
     """JSON with the schema version first; numbers that JSON has not (inf, nan) become strings.
 
@@ -75,7 +116,12 @@ def json_text(record: dict[str, Any]) -> str:
       "loss": "inf"
     }
     """
-    return json.dumps({"schema_version": 1, **_plain(record)}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)  # a number of paths may have more digits than Python likes to print
+    try:
+        return json.dumps({"schema_version": 1, **_plain(record)}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    finally:
+        sys.set_int_max_str_digits(limit)
 
 
 def _plain(value: Any) -> Any:

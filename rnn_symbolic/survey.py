@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rnn_symbolic.errors import InputError
 from rnn_symbolic.expressions import Quantity
 from rnn_symbolic.model import Model
 from rnn_symbolic.numeric import SignedLog
-from rnn_symbolic.paths import Graph, Path, graph, group_paths, iter_paths, list_paths
+from rnn_symbolic.paths import Graph, Path, graph, group_paths, list_paths
 from rnn_symbolic.valuation import Amount, Valuation
 
 
@@ -56,17 +55,11 @@ def survey_paths(
     groups = None if by is None else _groups(g, by, valuation, limit)
     paths: tuple[tuple[Path, Amount | None], ...] | None = None
     if listed and by is None:
-        found = list_paths(model, goal, granularity, limit) if top is None else _bounded(g, limit)
+        found = list_paths(model, goal, granularity, limit)
         paths = tuple((path, valuation.path(path) if valuation is not None else None) for path in found)
         if top is not None:
             paths = tuple(sorted(paths, key=lambda pair: -pair[1].log10 if pair[1] else 0.0)[:top])
     return Survey(model, g.goal, g.count(), by, paths, groups, total)
-
-
-def _bounded(g: Graph, limit: int) -> tuple[Path, ...]:
-    if g.count() > limit:
-        raise InputError(f"ranking looks at all {g.count():,} paths, more than {limit:,}; raise --max-paths")
-    return tuple(iter_paths(g.model, g.goal, g.granularity))
 
 
 def _groups(g: Graph, by: str, valuation: Valuation | None, limit: int) -> tuple[PathGroup, ...]:

@@ -31,6 +31,15 @@ if TYPE_CHECKING:
     from rnn_symbolic.model import Model
 
 
+def _pretty_call(head: str, argument: Any) -> Any:
+    from sympy.printing.pretty.stringpict import prettyForm
+
+    function, arguments = prettyForm(head), prettyForm(*argument.parens())
+    call = prettyForm(*function.right(arguments), binding=prettyForm.FUNC)
+    call.prettyFunc, call.prettyArgs = function, arguments  # where a power sets its exponent
+    return call
+
+
 class Activation(sp.Function):  # type: ignore[misc]
     """φ(z) or one of its derivatives, kept as a node; ``expand(func=True)`` writes its definition out."""
 
@@ -67,10 +76,8 @@ class Activation(sp.Function):  # type: ignore[misc]
         return call if exp is None else rf"{call}^{{{exp}}}"
 
     def _pretty(self, printer: Any) -> Any:
-        from sympy.printing.pretty.stringpict import prettyForm
-
         head = {"sigma": "σ"}.get(self.letter, self.letter) + "′" * self.order
-        return prettyForm(*prettyForm(head).right(*printer._print(self.args[0]).parens()))
+        return _pretty_call(head, printer._print(self.args[0]))
 
 
 class sigma(Activation):
@@ -229,11 +236,9 @@ class step_loss(sp.Function):  # type: ignore[misc]
         return call if exp is None else rf"{call}^{{{exp}}}"
 
     def _pretty(self, printer: Any) -> Any:
-        from sympy.printing.pretty.stringpict import prettyForm
-
         t, y = self.args
         digits = str(t).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
-        return prettyForm(*prettyForm("ℓ" + digits + "′" * self.order).right(*printer._print(y).parens()))
+        return _pretty_call("ℓ" + digits + "′" * self.order, printer._print(y))
 
 
 class step_loss_prime(step_loss):

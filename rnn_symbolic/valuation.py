@@ -27,7 +27,7 @@ from rnn_symbolic.numeric import (
     signed_log,
     stand_in,
 )
-from rnn_symbolic.paths import Graph, Leg, Path
+from rnn_symbolic.paths import Graph, Leg, Path, graph
 from rnn_symbolic.table import product_value
 
 
@@ -167,7 +167,12 @@ class Valuation:
         return plain, adjoints(self.model, self.values, logarithm, SignedLog(1, 0.0))
 
     def gradient(self, wrt: Quantity) -> Amount:
-        """∂L/∂wrt by the adjoint recursion, for a parameter, an initial state or an input."""
+        """∂L/∂wrt by the adjoint recursion; a quantity that an equation defines by its paths.
+
+        (Where logistic and cross-entropy collapse, the recursion passes the output by.)
+        """
+        if wrt.name in self.model.named and wrt not in self.model.initial_states:
+            return self.path_total(graph(self.model, wrt))
         plain, logarithms = self._adjoints
         key = _key(wrt)
         if key not in plain:

@@ -10,17 +10,18 @@ r"""What is checked of a derivation, and how: nothing here reads the table to de
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from itertools import islice
+from functools import partial
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 from rnn_symbolic.errors import NumericalFailure
-from rnn_symbolic.expressions import Derivative, Expression, Quantity, at_step, walk
+from rnn_symbolic.expressions import Derivative, Expression, Quantity, at_step, quantities, walk
 from rnn_symbolic.forms import Collected, Form, PathProduct, PathSum, Step, Written
 from rnn_symbolic.model import Model
-from rnn_symbolic.paths import Path, graph, iter_paths
+from rnn_symbolic.paths import Graph, Path, graph, iter_paths
 from rnn_symbolic.valuation import Valuation, carry, stand_in_valuation
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ TOLERANCE = 1e-9
 PROOF_STEPS = 4
 PROOF_PATHS = 400
 """The symbolic proof is attempted up to this T and this many elementary paths: ``expand`` is exponential in T."""
-MOST_LISTED = MOST_ALTERNATIVES = 2_000
+MOST_LISTED = 2_000
 """Of more paths than this, the count is not compared with a listing."""
+MOST_PLACED = 500
+"""Of more paths than this, it is not checked that dots stand where terms are left out."""
 LINE_COST = 20_000
 """A line that names more derivatives than this, times T, is not evaluated (each takes a forward pass)."""
 
@@ -97,11 +100,28 @@ def verify_all(derivations: Sequence[Derivation], *, symbolic: bool = True, seed
         else:
             sections = [section for section in derivation.sections if i == 0 or section.goal is not None]
             steps = [step for section in sections for step in section.steps]
-            findings += [_lines(steps, at), _gradient(derivation, at), *_adjoint(derivation, at), _count(derivation)]
+            for check, make in (
+                (Check.LINES, partial(_lines, steps, at)),
+                (Check.GRADIENT, partial(_gradient, derivation, at)),
+                (Check.ADJOINT, partial(_adjoint, derivation, at)),
+                (Check.COUNT, partial(_count, derivation)),
+            ):
+                findings += _made(check, make)
         if symbolic:
             findings.append(_sympy(derivation.model, derivation.goal, derivation.result))
         verifications.append(Verification(derivation.goal, seed, tuple(findings)))
     return tuple(verifications)
+
+
+def _made(check: Check, make: Callable[[], Finding | None]) -> Iterable[Finding]:
+    """The finding of one check, made as far as the model and floats allow."""
+    try:
+        found = make()
+    except KeyError as missing:
+        found = Finding(check, "failed", detail=f"{missing.args[0]} is named, and the model has no such quantity")
+    except NumericalFailure as failure:
+        found = Finding(check, "skipped", detail=str(failure))
+    return () if found is None else (found,)
 
 
 def _close(a: float, b: float, scale: float = 0.0, least: float = 1e-12) -> bool:
@@ -136,6 +156,7 @@ def _lines(steps: Iterable[Step], at: Valuation) -> Finding:
                 failed = f"{step.rule.value} at {_subject(step)}: {before!r} and {after!r}"
         failed = failed or _misshown(step.after, at)
         number += 1
+    failed = failed or _missing_row(at)
     return Finding(Check.LINES, "failed" if failed else "passed", number, skipped, worst, failed)
 
 
@@ -143,24 +164,45 @@ def _subject(step: Step) -> str:
     return " -> ".join(step.subject.route) if isinstance(step.subject, Path) else str(step.subject)
 
 
+def _missing_row(at: Valuation) -> str:
+    """A quantity that an equation mentions, that moves it, and that has no row in the table."""
+    rows = {(edge.head, edge.tail) for edge in at.model.table}
+    T = at.model.steps
+    for equation in at.model.definitions:
+        for tail in dict.fromkeys(quantities(equation.expression)):
+            unlisted = tail.name != "d" and (equation.target, tail) not in rows
+            if unlisted and at.of(Derivative(equation.target, tail, immediate=True), T):
+                return f"the table has no row for {equation.target} by {tail}"
+    return ""
+
+
 def _misshown(form: Form, at: Valuation) -> str:
-    """What is wrong with the terms that a sum over paths shows: each is worth one of the paths, and no other's."""
+    """What is wrong with a sum over paths as it is shown: its terms, their number, its dots."""
     if not isinstance(form, PathSum):
         return ""
-    if len({term.path for term in form.shown}) < len(form.shown):
-        return f"a path to {form.goal} is shown twice"
     g = graph(at.model, form.goal)
-    groups: dict[tuple[int, int], list[Path]] = {}
+    count = g.count()
+    if form.count != count or (not form.elided and len(form.shown) != count):
+        return f"{len(form.shown)} terms stand for {form.count} paths to {form.goal}; there are {count}"
     for term in form.shown:
-        groups.setdefault((term.path.loss_step, term.path.entry_step), []).append(term.path)
         if not _close(term.number(at), at.path(term.path).value, least=0.0):
             return f"the term for {' -> '.join(term.path.route)} is not worth its path"
-    for (t, s), shown in groups.items():
-        among = s in g.entries_from(t) and set(islice(g.paths(t, s), MOST_ALTERNATIVES))
-        for path in shown:
-            if not among or path not in among:
-                return f"{' -> '.join(path.route)} is shown and is none of the paths to {form.goal}"
-    return ""
+    shown = [term.path for term in form.shown]
+    if count > MOST_PLACED:
+        return "" if all(_is_path(g, path) for path in shown) else f"what is shown is no path to {form.goal}"
+    places = [-1]
+    for place, path in enumerate(iter_paths(at.model, form.goal)):
+        if len(places) <= len(shown) and path == shown[len(places) - 1]:
+            places.append(place)
+    if len(places) <= len(shown):
+        return f"{' -> '.join(shown[len(places) - 1].route)} is shown out of its place"
+    gaps = tuple(i for i, (a, b) in enumerate(pairwise([*places, count])) if b > a + 1)
+    return "" if form.gaps == gaps else f"dots before the terms {form.gaps}, and terms are left out before {gaps}"
+
+
+def _is_path(g: Graph, path: Path) -> bool:
+    t, s = path.loss_step, path.entry_step
+    return s in g.entries_from(t) and path in islice(g.paths(t, s), MOST_LISTED)
 
 
 def _cost(form: Form, at: Valuation) -> int:
@@ -214,16 +256,16 @@ def _scale(derivation: Derivation, at: Valuation) -> float:
     return max([_magnitude(derivation.result, at), *(abs(float(amount)) for amount in entered.values())])
 
 
-def _adjoint(derivation: Derivation, at: Valuation) -> tuple[Finding, ...]:
+def _adjoint(derivation: Derivation, at: Valuation) -> Finding | None:
     """The adjoint recursion, for the goals that it gives: parameters, initial states, inputs."""
     goal, model = derivation.goal, derivation.model
     if goal.name in model.named and goal not in model.initial_states:
-        return ()
+        return None
     expected, found = at.of(Derivative(Quantity("L"), goal)), at.gradient(goal).value
     scale = _scale(derivation, at)
     ok = _close(expected, found, scale)
     detail = "" if ok else f"{found!r} instead of {expected!r}"
-    return (Finding(Check.ADJOINT, "passed" if ok else "failed", 1, 0, _relative(expected, found, scale), detail),)
+    return Finding(Check.ADJOINT, "passed" if ok else "failed", 1, 0, _relative(expected, found, scale), detail)
 
 
 def _count(derivation: Derivation) -> Finding:

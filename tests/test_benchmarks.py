@@ -84,7 +84,7 @@ def test_a_quick_run_has_complete_records(run):
 
 
 def test_what_takes_too_long_is_stopped_and_said(monkeypatch, capsys):
-    monkeypatch.setattr(derivation, "run_contestant", lambda name, steps, mode, limit: None)
+    monkeypatch.setattr(derivation, "run_contestant", lambda name, steps, mode, limit: f"> {limit:.0f} s")
     report = derivation.Report()
     derivation.gradients(report, derivation.QUICK)
     first, second = derivation.QUICK.sizes
@@ -95,7 +95,16 @@ def test_what_takes_too_long_is_stopped_and_said(monkeypatch, capsys):
 
 def test_a_contestant_is_stopped_at_its_limit(monkeypatch):
     monkeypatch.setattr(measuring, "STARTUP", 0.0)
-    assert measuring.run_contestant("SymPy, inlined", 1000, "time", 0.05) is None
+    assert measuring.run_contestant("SymPy, inlined", 1000, "time", 0.05) == "> 0.05 s"
+
+
+def test_a_contestant_that_fails_is_named(monkeypatch, capsys):
+    def fail(steps, lap):
+        raise RecursionError("too deep")
+
+    monkeypatch.setitem(contestants.CONTESTANTS, "deep", lambda: fail)
+    contestants.main(("deep", "3", "time"))
+    assert json.loads(capsys.readouterr().out) == "RecursionError"
 
 
 def test_contestants_take_turns():

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from oracle import PARAMETERS, complex_step_gradient, random_values
 
+from rnn_symbolic.concrete import concrete
 from rnn_symbolic.derivation import derive_gradient
 from rnn_symbolic.errors import InputError
 from rnn_symbolic.expressions import Number
@@ -20,7 +21,7 @@ from rnn_symbolic.model import Model, unroll
 from rnn_symbolic.paths import graph
 from rnn_symbolic.table import Factor, LocalRule
 from rnn_symbolic.valuation import Valuation, random_point
-from rnn_symbolic.values import concrete, point_from_mapping
+from rnn_symbolic.values import point_from_mapping
 
 CASES = [(name, name, "squared") for name in "tanh logistic relu softplus identity sin cos exp log sqrt".split()]
 CASES += [

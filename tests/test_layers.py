@@ -26,6 +26,7 @@ FLOORS = {
     "cells": 5,  # elman, lstm, … as text
     "table": 5,  # local derivatives
     "model": 6,  # a cell, unrolled
+    "concrete": 7,  # functions in the place of what is abstract
     "values": 7,  # a point, from a file or a mapping
     "paths": 7,
     "valuation": 8,  # a model at a point

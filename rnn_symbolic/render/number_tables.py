@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import PurePath
 from typing import Any
 
 from rnn_symbolic.checking import Verdicts
@@ -9,6 +11,7 @@ from rnn_symbolic.expressions import Derivative, Quantity
 from rnn_symbolic.model import Model
 from rnn_symbolic.printing import latex
 from rnn_symbolic.render.document import Block, Bullets, Document, Paragraph, Table
+from rnn_symbolic.render.path_tables import amount_text
 from rnn_symbolic.render.words import number, say
 from rnn_symbolic.valuation import Valuation
 
@@ -25,7 +28,7 @@ def gradient_document(valuation: Valuation, language: str) -> Document:
         amount = valuation.gradient(quantity)
         log10 = f"{amount.log10:.4f}" if amount.sign else "-inf"
         name = f"${latex(Derivative(Quantity('L'), quantity))}$"
-        rows.append((name, number(amount.value), log10, str(amount.sign)))
+        rows.append((name, amount_text(amount), log10, str(amount.sign)))
     header = tuple(say(language, key) for key in ("quantity", "gradient", "log10", "sign"))
     loss = say(language, "point", loss=number(float(valuation.values["L", None])))
     return Document(say(language, "gradient-title"), (Paragraph(loss), Table(header, tuple(rows))), language)
@@ -74,7 +77,7 @@ def verdicts_document(verdicts: Verdicts, language: str) -> Document:
         blocks.append(Bullets(notes))
     tally = {status: sum(v.status == status for v in verdicts) for status in ("passed", "failed", "inconclusive")}
     blocks.append(Paragraph(say(language, "all-passed") if verdicts.passed else say(language, "not-passed", **tally)))
-    at = next((v.at for v in verdicts), "")
+    at = re.sub(r"[^\w .,+()-]", "_", PurePath(next((v.at for v in verdicts), "")).name)  # prose: no $, no control
     title = say(language, "check-title")
     return Document(f"{title} ({at})" if at else title, tuple(blocks), language)
 

@@ -8,7 +8,7 @@ from rnn_symbolic.expressions import Derivative, Quantity
 from rnn_symbolic.printing import latex, latex_quantity
 from rnn_symbolic.render.document import Block, Document, Paragraph, Table
 from rnn_symbolic.render.formulas import path_latex, route_latex
-from rnn_symbolic.render.words import number, say
+from rnn_symbolic.render.words import count_text, number, say
 from rnn_symbolic.survey import PathGroup, Survey
 from rnn_symbolic.valuation import Amount
 
@@ -16,9 +16,15 @@ from rnn_symbolic.valuation import Amount
 def paths_document(survey: Survey, language: str, *, whole: bool = False) -> Document:
     """The paths, or their groups, or their count, as a document."""
     goal = f"${latex_quantity(survey.goal)}$"
-    count, cell, steps = f"{survey.count:,}", survey.model.cell.name, survey.model.steps
-    text = say(language, "paths-count", count=count, goal=goal, cell=cell, T=steps)
-    blocks: list[Block] = [Paragraph(text if survey.count else say(language, "paths-none", goal=goal))]
+    count, about = count_text(survey.count), {"goal": goal, "cell": survey.model.cell.name, "T": survey.model.steps}
+    match survey.count:
+        case 0:
+            text = say(language, "paths-none", goal=goal)
+        case 1:
+            text = say(language, "paths-count-one", **about)
+        case _:
+            text = say(language, "paths-count", count=count, **about)
+    blocks: list[Block] = [Paragraph(text)]
     if survey.paths is not None and len(survey.paths) < survey.count:
         blocks.append(Paragraph(say(language, "paths-top", shown=len(survey.paths), count=count)))
     if survey.paths:
@@ -43,7 +49,7 @@ def _path_table(survey: Survey, language: str, whole: bool) -> Table:
         if amount is None:
             row += [str(path.loss_step), str(path.entry_step), str(path.lag)]
         else:
-            row += [str(path.lag), number(amount.value, 8), _log10(amount)]
+            row += [str(path.lag), amount_text(amount, 8), _log10(amount)]
         rows.append(tuple(row))
     return Table(tuple(say(language, column) for column in columns), tuple(rows))
 
@@ -54,20 +60,20 @@ def _group_table(groups: tuple[PathGroup, ...], by: str, language: str) -> Table
     rows = [
         (
             str(group.key),
-            f"{group.count:,}",
-            *((number(group.amount.value), _log10(group.amount)) if group.amount is not None else ()),
+            count_text(group.count),
+            *((amount_text(group.amount), _log10(group.amount)) if group.amount is not None else ()),
         )
         for group in groups
     ]
     return Table(tuple(say(language, column) for column in columns), tuple(rows))
 
 
-def amount_text(amount: Amount) -> str:
+def amount_text(amount: Amount, digits: int = 10) -> str:
     """A number, and where floats lose it the power of ten."""
     if amount.sign and not 1e-300 < abs(amount.value) < 1e300:
         sign = "-" if amount.sign < 0 else ""
         return f"${sign}10^{{{amount.log10:.4f}}}$"
-    return number(amount.value)
+    return number(amount.value, digits)
 
 
 def _log10(amount: Amount) -> str:

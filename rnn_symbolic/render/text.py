@@ -50,7 +50,7 @@ def columns(text: str) -> int:
 
 
 def wrap(text: str, width: int = WIDTH, indent: str = "", hanging: str = "") -> list[str]:
-    """Lines of at most ``width`` columns; breaks at spaces, and between Chinese characters."""
+    """Lines of at most ``width`` columns; breaks at spaces, between Chinese characters, and in what no line holds."""
     # a closing mark belongs to the word before it: it never starts a line, nor sticks out of one
     word = r"(?:[\u3000-\u9fff\uff00-\uffef]|[^\s\u3000-\u9fff\uff00-\uffef]+)[，。、；：）》」！？”]*"
     tokens = re.findall(rf"\s+|{word}", text)
@@ -61,9 +61,14 @@ def wrap(text: str, width: int = WIDTH, indent: str = "", hanging: str = "") -> 
             if not empty:
                 line += token.replace("\n", " ")
             continue
-        if not empty and columns(line) + columns(token) > width:
+        wide = columns(line) + columns(token) > width
+        if wide and (not empty or columns(hanging) + columns(token) <= width):
             lines.append(line.rstrip())
             line, empty = hanging, True
+        while columns(line) + columns(token) > width:
+            room = max(1, (width - columns(line)) // (2 if columns(token) > len(token) else 1))
+            lines.append(line + token[:room])
+            line, token = hanging, token[room:]
         line += token
         empty = False
     if not empty:
@@ -104,7 +109,11 @@ def _display(rows: Sequence[Row]) -> Iterator[str]:
             yield from wrap(margin, indent="  ", hanging="      ")
             head += "    "
         if left or left_width:
-            head += " " * (left_width - columns(left)) + left + f" {plain(row.relation) or ' '} "
+            label = " " * (left_width - columns(left)) + left + f" {plain(row.relation) or ' '} "
+            if columns(head + label) > WIDTH - 20:  # names so long that they stand on lines of their own
+                yield from wrap(f"{left} {plain(row.relation)}", indent=head, hanging="    ")
+                head, label = "      ", ""
+            head += label
         elif row.relation:
             head += f"{plain(row.relation)} "
         pieces = [plain(piece) for piece in row.right]

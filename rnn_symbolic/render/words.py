@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from rnn_symbolic.errors import InputError
@@ -10,6 +11,7 @@ TABLE_WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "paths-title": "Paths from $L$ to <goal>",
         "paths-count": "There are <count> paths from $L$ to <goal> (<cell>, $T = <T>$).",
+        "paths-count-one": "There is one path from $L$ to <goal> (<cell>, $T = <T>$).",
         "paths-top": "The <shown> largest of <count> paths.",
         "paths-none": "No path leads from $L$ to <goal>: the derivative is 0.",
         "total": "Their sum, <derivative>, is <value>.",
@@ -46,6 +48,7 @@ TABLE_WORDS: Mapping[str, Mapping[str, str]] = {
     "zh": {
         "paths-title": "从 $L$ 到 <goal> 的路径",
         "paths-count": "从 $L$ 到 <goal> 共有 <count> 条路径（<cell>，$T = <T>$）。",
+        "paths-count-one": "从 $L$ 到 <goal> 只有一条路径（<cell>，$T = <T>$）。",
         "paths-top": "<count> 条路径中最大的 <shown> 条。",
         "paths-none": "没有从 $L$ 到 <goal> 的路径：导数为 0。",
         "total": "它们的和 <derivative> 等于 <value>。",
@@ -96,7 +99,20 @@ def say(language: str, key: str, **values: object) -> str:
 def number(value: float, digits: int = 10) -> str:
     """A number in a table: ten significant digits, the exact ones are in the JSON.
 
-    >>> number(0.1 + 0.2), number(-1.5e-300)
-    ('0.3', '-1.5e-300')
+    >>> number(0.1 + 0.2), number(-1.5e-300), number(-0.0)
+    ('0.3', '-1.5e-300', '0')
     """
-    return f"{value:.{digits}g}"
+    return f"{value + 0.0:.{digits}g}"  # −0 + 0 is 0
+
+
+def count_text(count: int) -> str:
+    r"""A number of paths: exact while that is readable, the exact one is in the JSON.
+
+    >>> count_text(50_005_000), count_text(2**10_000)
+    ('50,005,000', '$\\approx 1.995 \\cdot 10^{3010}$')
+    """
+    if count < 10**18:
+        return f"{count:,}"
+    exponent = math.floor(math.log10(count))
+    mantissa = 10 ** (math.log10(count) - exponent)
+    return rf"$\approx {mantissa:.3f} \cdot 10^{{{exponent}}}$"
