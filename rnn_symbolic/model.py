@@ -289,11 +289,11 @@ def _remarks(cell: Cell, loss: str, asked_loss: str, activation: str, output_act
     remarks = []
 
     def mentions_sigma(of_output: bool) -> bool:
+        expressions = [e.expression for e in cell.equations if (e.target.name == "y") == of_output]
+        if cell.loss is not None and not of_output:
+            expressions.append(cell.loss)
         return any(
-            isinstance(node, Call) and node.function == "sigma"
-            for equation in cell.equations
-            if (equation.target.name == "y") == of_output
-            for node in walk(equation.expression)
+            isinstance(node, Call) and node.function == "sigma" for expression in expressions for node in walk(expression)
         )
 
     if activation != "sigma" and not mentions_sigma(False) and not (mentions_sigma(True)):

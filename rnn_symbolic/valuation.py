@@ -145,7 +145,7 @@ class Valuation:
         size = abs(self.values["L", None])
         for t in range(1, self.model.steps + 1):
             for equation in self.model.definitions:
-                rate = abs(self.gradient(equation.target.at(t)).value)
+                rate = abs(self._adjoints[0].get((equation.target.name, t), 0.0))
                 if rate:
                     size += rate * magnitude(equation.expression, self.values, t, self.arithmetic)
         return float(ROUNDINGS * EPSILON * size)
@@ -167,11 +167,8 @@ class Valuation:
         return plain, adjoints(self.model, self.values, logarithm, SignedLog(1, 0.0))
 
     def gradient(self, wrt: Quantity) -> Amount:
-        """∂L/∂wrt by the adjoint recursion; a quantity that an equation defines by its paths.
-
-        (Where logistic and cross-entropy collapse, the recursion passes the output by.)
-        """
-        if wrt.name in self.model.named and wrt not in self.model.initial_states:
+        """∂L/∂wrt by the adjoint recursion."""
+        if wrt.name == "y" and self.model.collapse is not None:  # the recursion goes from ℓ_t to o_t directly
             return self.path_total(graph(self.model, wrt))
         plain, logarithms = self._adjoints
         key = _key(wrt)

@@ -195,20 +195,6 @@ def test_equation_of() -> None:
         assert model.equation_of(leaf) is None
 
 
-def test_concrete_chooses_what_is_open() -> None:
-    model = unroll("elman", steps=4, losses="last")
-    assert model.is_abstract
-    chosen = model.concrete()
-    assert (chosen.steps, chosen.losses, chosen.activation, chosen.loss) == (4, "last", "logistic", "squared")
-    assert not chosen.is_abstract
-    assert chosen.concrete() is chosen
-    mixed = unroll("elman", activation="tanh").concrete("relu", "cross-entropy")
-    assert (mixed.activation, mixed.output_activation, mixed.loss) == ("tanh", "tanh", "cross-entropy")
-    assert not unroll("linear", loss="squared").is_abstract
-    own = unroll("h = sigma(h[t-1])\ny = h\nloss = y * d").concrete("tanh")
-    assert (own.loss, own.is_abstract) == ("cell", False)
-
-
 def test_models_are_values() -> None:
     assert unroll("elman") == unroll(load_cell("elman")) != unroll("elman", steps=4)
 

@@ -17,7 +17,7 @@ class Prose:
     """Everything a derivation says in one language.
 
     ``reasons`` are sentences (why a line holds), ``rules`` short names for the margin; ``phrases`` hold the rest by
-    key, with ``{placeholders}``. Formulas stand between ``$`` signs.
+    key, with ``<placeholders>``. Formulas stand between ``$`` signs.
     """
 
     titles: Mapping[Part, str]
