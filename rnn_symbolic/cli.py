@@ -7,16 +7,14 @@ Results go to standard output or to a file, everything else to standard error. E
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, NoReturn
 
 from rnn_symbolic import __version__
 from rnn_symbolic.errors import InputError, NumericalFailure, suggest
-from rnn_symbolic.output import refuse_output, tell, write_output
+from rnn_symbolic.output import abandon, refuse_output, tell, write_output
 
 PROGRAM = "rnn-symbolic"
 EXAMPLES = """\
@@ -57,6 +55,13 @@ class Parser(argparse.ArgumentParser):
             known = list(action.choices)
             hint = suggest(str(value), known)
             raise argparse.ArgumentError(action, f"{str(value)[:40]!r} is not one of {', '.join(known)}.{hint}")
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        if action.option_strings and arg_strings == ["--"]:  # --cell=--; argparse before Python 3.13 loses it
+            value = self._get_value(action, "--")
+            self._check_value(action, value)
+            return value
+        return super()._get_values(action, arg_strings)
 
     def options(self) -> list[str]:
         """Every option that this parser knows."""
@@ -208,17 +213,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader has gone (| head): nothing more to say
-        _abandon_output()
+        abandon(sys.stdout)
         return 141
     except OSError as error:  # of --help; the commands' own are met in `_run`
-        _abandon_output()
+        abandon(sys.stdout)
         return _complain("", f"cannot write to standard output: {error.strerror or error}")
-
-
-def _abandon_output() -> None:
-    """What standard output still holds goes nowhere, so that nothing fails when Python flushes it at exit."""
-    with suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _unknown_argument(parser: Parser, command: str, argument: str) -> str:
@@ -235,7 +234,10 @@ def _run(args: argparse.Namespace) -> int:
         refuse_output(args.output, args.force)  # before the work is done, not after
         from rnn_symbolic import commands
 
+        args.notes = []  # what a command wants to say beside its result; an error goes alone
         text, code = commands.COMMANDS[args.command](args)
+        for note in args.notes:
+            tell(f"{PROGRAM} {args.command}: note: {note}")
         write_output(text, args.output, args.force)
         return code
     except (InputError, NumericalFailure) as error:
@@ -245,7 +247,7 @@ def _run(args: argparse.Namespace) -> int:
     except OSError as error:
         where = repr(args.output)
         if args.output == "-":
-            _abandon_output()
+            abandon(sys.stdout)
             where = "to standard output"
         return _complain(args.command, f"cannot write {where}: {error.strerror or error}")
 

@@ -11,7 +11,7 @@ from typing import Any
 from rnn_symbolic.cells import BUILT_IN, Cell, load_cell
 from rnn_symbolic.errors import CellError, InputError, suggest
 from rnn_symbolic.model import Model, unroll
-from rnn_symbolic.output import json_text, tell
+from rnn_symbolic.output import json_text
 from rnn_symbolic.render.document import Document
 
 Outcome = tuple[str, int]
@@ -53,7 +53,7 @@ def _model(args: argparse.Namespace, steps: int | None = None, *, numbers: bool 
     for remark in model.remarks:
         about = "output activation" in remark, remark.startswith("the loss")
         if chosen[2 if about[1] else 1 if about[0] else 0]:  # only what the user asked for is worth a word
-            tell(f"rnn-symbolic {args.command}: note: {remark}")
+            args.notes.append(remark)
     return model
 
 
@@ -128,8 +128,11 @@ def paths(args: argparse.Namespace) -> Outcome:
     from rnn_symbolic.survey import survey_paths
     from rnn_symbolic.valuation import Valuation
 
-    if args.top and args.values is None:
-        raise InputError("--top ranks paths by their values; give --values FILE")
+    if args.top is not None:
+        if args.values is None:
+            raise InputError("--top ranks paths by their values; give --values FILE")
+        if args.count or args.by is not None:
+            raise InputError(f"--top lists paths; it does not go with {'--count' if args.count else '--by'}")
     valuation = None
     if args.values is not None:
         model, point = _point(args)

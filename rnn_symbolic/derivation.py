@@ -120,9 +120,10 @@ class Derivation:
         return document_text(derivation_document((self,)))
 
     def _repr_latex_(self) -> str:
+        from rnn_symbolic.printing import without_macros
         from rnn_symbolic.render.formulas import derivation_latex
 
-        return f"$\\displaystyle {derivation_latex(self)}$"
+        return f"$\\displaystyle {without_macros(derivation_latex(self))}$"
 
 
 def derive_gradient(

@@ -205,9 +205,10 @@ class Step:
         return f"{plain(step_latex(self))}   ({self.rule.value})"
 
     def _repr_latex_(self) -> str:
+        from rnn_symbolic.printing import without_macros
         from rnn_symbolic.render.formulas import step_latex
 
-        return f"$\\displaystyle {step_latex(self)}$"
+        return f"$\\displaystyle {without_macros(step_latex(self))}$"
 
 
 # --- collecting ---------------------------------------------------------------------------------------------------

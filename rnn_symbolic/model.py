@@ -293,7 +293,9 @@ def _remarks(cell: Cell, loss: str, asked_loss: str, activation: str, output_act
         if cell.loss is not None and not of_output:
             expressions.append(cell.loss)
         return any(
-            isinstance(node, Call) and node.function == "sigma" for expression in expressions for node in walk(expression)
+            isinstance(node, Call) and node.function == "sigma"
+            for expression in expressions
+            for node in walk(expression)
         )
 
     if activation != "sigma" and not mentions_sigma(False) and not (mentions_sigma(True)):

@@ -31,9 +31,21 @@ def one_line(message: str) -> str:
 
 def tell(message: str) -> None:
     """A line on standard error, where there is one."""
-    if sys.stderr is not None:  # print would take standard output instead
-        with suppress(OSError):
-            print(one_line(message), file=sys.stderr, flush=True)
+    if sys.stderr is None:  # print would take standard output instead
+        return
+    try:
+        print(one_line(message), file=sys.stderr, flush=True)
+    except OSError:
+        abandon(sys.stderr)
+
+
+def abandon(stream: Any) -> None:
+    """What a stream that fails still holds goes nowhere, or Python would fail when it flushes it at exit."""
+    with suppress(OSError, ValueError, AttributeError):
+        handle = stream.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, handle)
+        os.close(nowhere)
 
 
 def refuse_output(target: str, force: bool) -> None:
@@ -70,7 +82,9 @@ def write_output(text: str, target: str, force: bool = False) -> None:
         if buffer is None:  # a notebook or a test has put something else in its place
             sys.stdout.write(text)
         else:
-            buffer.write(data)
+            rest = memoryview(data)
+            while rest:  # with PYTHONUNBUFFERED a write may be a part of it, and the error comes with the next
+                rest = rest[buffer.write(rest) :]
         sys.stdout.flush()
         return
     refuse_output(target, force)
@@ -95,7 +109,9 @@ def write_output(text: str, target: str, force: bool = False) -> None:
 
 def _place(target: str) -> Path:
     """The file itself, where ``target`` is a link to it: the link stays."""
-    return Path(os.path.realpath(target) if os.path.islink(target) else target)
+    path = Path(target)
+    plain = path.is_file() or not path.exists()  # /dev/stdout may be a link to what has no name
+    return Path(os.path.realpath(target)) if plain and path.is_symlink() else path
 
 
 def _write_device(path: Path, data: bytes) -> None:

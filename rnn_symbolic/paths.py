@@ -111,9 +111,9 @@ class Path:
         return f"Path({' -> '.join(self.route)})"
 
     def _repr_latex_(self) -> str:
-        from rnn_symbolic.printing import latex
+        from rnn_symbolic.printing import latex, without_macros
 
-        return f"$\\displaystyle {latex(self.expression)}$"
+        return f"$\\displaystyle {without_macros(latex(self.expression))}$"
 
 
 class Graph:

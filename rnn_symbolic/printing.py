@@ -181,6 +181,30 @@ def latex_factor(expression: Expression) -> str:
     return text if bare else f"({text})"
 
 
+# --- what a browser can expand -----------------------------------------------------------------------------------
+
+EXPANSIONS = {r"\,": 3, r"\;": 3, r"\operatorname": 3, r"\dots": 2, r"\quad": 1, r"\qquad": 1, r"\cdots": 1}
+MAX_EXPANSIONS = 800
+"""KaTeX refuses a formula with more than 1000 expansions of macros (maxExpand); what the macros used here cost."""
+
+
+def expansions(tex: str) -> int:
+    r"""How many macros KaTeX expands in a formula.
+
+    >>> expansions(r"W_{h}\,h_{1} + \operatorname{relu}'(a_{1})")
+    6
+    """
+    return sum(cost * tex.count(macro) for macro, cost in EXPANSIONS.items())
+
+
+def without_macros(tex: str) -> str:
+    r"""A formula on one line that a browser draws however long it is: primitives in the place of macros, if it must."""
+    if expansions(tex) <= MAX_EXPANSIONS:
+        return tex
+    tex = tex.replace(r"\,", r"\mkern3mu ").replace(r"\qquad", r"\mkern36mu ").replace(r"\quad", r"\mkern18mu ")
+    return re.sub(r"\\operatorname\{(\w+)\}", r"\\mathop{\\mathrm{\1}}", tex)
+
+
 # --- Unicode -------------------------------------------------------------------------------------------------
 
 _SUBSCRIPTS = dict(zip("0123456789+-=()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", strict=True))
@@ -304,11 +328,10 @@ def _operand(text: str) -> str:
 
 
 def _is_one_call(text: str) -> bool:
-    if not re.fullmatch(r"[^\s()+−*/]+\(.*\)", text):
-        return False
+    match = re.fullmatch(r"[^\s()+−*/]*(\(.*\))[⁰¹²³⁴⁵⁶⁷⁸⁹]*", text)
     depth = 0
-    for i, c in enumerate(text):
+    for i, c in enumerate(match[1] if match else ""):
         depth += (c == "(") - (c == ")")
-        if c == ")" and depth == 0:
-            return i == len(text) - 1
+        if depth == 0:
+            return match is not None and i == len(match[1]) - 1
     return False

@@ -12,7 +12,7 @@ from rnn_symbolic.forms import Collected, PathSum, Rule, Step, total
 from rnn_symbolic.functions import FUNCTIONS, slope
 from rnn_symbolic.model import Model
 from rnn_symbolic.paths import Path
-from rnn_symbolic.printing import latex, latex_quantity, plain
+from rnn_symbolic.printing import latex, latex_quantity, plain, without_macros
 from rnn_symbolic.render.document import Block, Box, Display, Document, Heading, Paragraph, Row
 from rnn_symbolic.render.formulas import (
     form_latex,
@@ -26,6 +26,7 @@ from rnn_symbolic.render.formulas import (
 )
 from rnn_symbolic.render.prose import Prose, prose
 from rnn_symbolic.render.text import inline_text
+from rnn_symbolic.render.words import count_text
 from rnn_symbolic.verification import PROOF_PATHS, PROOF_STEPS, Check, Verification
 
 DEPTHS = (1, 2, 3)
@@ -85,7 +86,7 @@ class _Writer:
         """Heading, introduction, the lines; at depth 3 every line with its small moves and its reason."""
         goal = _math(section.goal) if section.goal is not None else ""
         count, gaps = (result.count, result.gaps) if result is not None else (0, ())
-        intro = self.words.intros[section.part].replace("<goal>", goal).replace("<count>", str(count))
+        intro = self.words.intros[section.part].replace("<goal>", goal).replace("<count>", count_text(count))
         if section.part is Part.COLLECTED and _has_shorthand(section.steps[0]):
             intro += self.words.say("brace")
         blocks: list[Block] = [Heading(self.words.titles[section.part].replace("<goal>", goal), level)]
@@ -97,7 +98,7 @@ class _Writer:
         else:
             blocks.append(Display(tuple(self._rows(marked, lambda step: [self._row(step)]))))
         if section.part is Part.PATHS and len(section.steps) < count:
-            blocks.append(Paragraph(self.words.say("paths-shown", shown=len(section.steps), count=count)))
+            blocks.append(Paragraph(self.words.say("paths-shown", shown=len(section.steps), count=count_text(count))))
         if section.part is Part.COLLECTED:
             blocks += self._shorthand(section.steps[0])
         return blocks
@@ -271,7 +272,7 @@ def checked(verifications: Sequence[Verification], words: Prose) -> tuple[str, .
             text = words.say("checked-failed", check=check.value, detail=_harmless(f.detail))
             items.append(f"{words.say('for-goal', goal=_math(goal))} {text}")
         if passed and not failed:
-            values: dict[str, object] = {"number": sum(f.number for f in passed)}
+            values: dict[str, object] = {"number": count_text(sum(f.number for f in passed))}
             if check is not Check.COUNT and check is not Check.SYMPY:
                 values["error"] = f"{max(f.error for f in passed):.0e}"
             if check is Check.LINES:
@@ -284,7 +285,7 @@ def checked(verifications: Sequence[Verification], words: Prose) -> tuple[str, .
             if check is Check.SYMPY:
                 items.append(words.say("checked-sympy-skipped", T=PROOF_STEPS, paths=PROOF_PATHS))
             elif check is Check.COUNT:
-                items.append(words.say("checked-count-skipped", number=sum(f.number for _, f in findings)))
+                items.append(words.say("checked-count-skipped", number=count_text(sum(f.number for _, f in findings))))
             else:
                 items.append(words.say("checked-none", detail=_harmless(findings[0][1].detail)))
         if not findings and check is Check.SYMPY:
@@ -330,7 +331,7 @@ def derivation_json(derivation: Derivation, language: str = "en") -> dict[str, o
                 {
                     "section": section.part.value,
                     "rule": step.rule.value,
-                    "latex": formula,
+                    "latex": without_macros(formula),
                     "text": plain(formula),
                     "reason": inline_text(writer.reason(step.rule, [step])),
                 }
@@ -340,5 +341,5 @@ def derivation_json(derivation: Derivation, language: str = "en") -> dict[str, o
     return {
         "goal": str(derivation.goal),
         "steps": steps,
-        "result": {"latex": result, "text": plain(result), "paths": count},
+        "result": {"latex": without_macros(result), "text": plain(result), "paths": count},
     }

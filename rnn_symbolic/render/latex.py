@@ -3,8 +3,9 @@ r"""A document as LaTeX: a fragment that needs amsmath only, or a file that comp
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from rnn_symbolic.printing import MAX_EXPANSIONS, expansions
 from rnn_symbolic.render.document import Box, Bullets, Display, Document, Heading, Paragraph, Row, Table
 from rnn_symbolic.render.widths import broken, width
 
@@ -32,8 +33,7 @@ LINE, CHINESE_LINE = 450.0, 405.0
 NARROW, BESIDE, QUAD = 190.0, 20.0, 11.0
 """A margin may leave a formula no less than NARROW, and stands BESIDE away from it."""
 FOOTNOTE, SMALL = 0.82, 0.91
-TABLE_CHARACTERS = 78
-"""Tables that print at most this many characters a line keep their natural column widths."""
+TABCOLSEP = 6.0
 LONG_TABLE = 40
 """Tables of more rows than this break over pages (longtable)."""
 _ESCAPES = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "\\": r"\textbackslash{}",
@@ -106,9 +106,10 @@ def _block(block: object, room: float) -> str:
                 f"\\textbf{{{inline_latex(title)}}}\n{_items(items)}\n\\end{{minipage}}}}\\end{{center}}"
             )
         case Display(rows):
-            return "\\begin{align*}\n" + aligned_rows(rows, room=room) + "\n\\end{align*}"
+            parts = aligned_displays(rows, room=room)
+            return "\n".join(f"\\begin{{align*}}\n{lines}\n\\end{{align*}}" for lines in parts)
         case Table(header, rows):
-            return _table(header, rows)
+            return _table(header, rows, room)
     raise TypeError(f"{type(block).__name__} is not a block of a document")
 
 
@@ -117,11 +118,12 @@ def _items(items: Sequence[str]) -> str:
     return f"\\begin{{itemize}}\\setlength{{\\itemsep}}{{2pt}}\n{lines}\n\\end{{itemize}}"
 
 
-def aligned_rows(rows: Sequence[Row], gap: str = "", room: float = LINE) -> str:
+def aligned_displays(rows: Sequence[Row], gap: str = "", room: float = LINE) -> list[str]:
     """The lines of an aligned environment: formulas at their relation signs, routes and reasons in the margin.
 
     A sum too wide for ``room`` points breaks before each further term, a product after a factor. Where the margin
     would leave the formulas too little, a route stands above its formula, a reason below. ``gap`` precedes a margin.
+    What is too long for KaTeX's limit on macros goes on in further environments, indented as before.
     """
     margins = [max(FOOTNOTE * width(row.margin), SMALL * width(rf"\text{{{row.note}}}")) for row in rows]
     room -= max((width(row.left + row.relation) for row in rows), default=0)
@@ -140,10 +142,26 @@ def aligned_rows(rows: Sequence[Row], gap: str = "", room: float = LINE) -> str:
             indent = r"\quad " if route else ""
             lines += [*(f"& {text}" for text in route), f"{row.left} &{row.relation} {indent}{first}".lstrip(), *rest]
             lines += [rf"&\quad {text}" for text in note]
-    tall = any(
-        r"\frac" in tex for row in rows for tex in (row.left, *row.right)
-    )  # fractions of neighbouring lines would touch
-    return (" \\\\[4pt]\n" if tall else " \\\\\n").join(lines)
+    tall = any(r"\frac" in tex for row in rows for tex in (row.left, *row.right))
+    end = " \\\\[4pt]\n" if tall else " \\\\\n"  # else fractions of neighbouring lines would touch
+    left = max((row.left for row in rows), key=width, default="")
+    return [end.join(part) for part in _within_limit(lines, left)]
+
+
+def _within_limit(lines: Sequence[str], left: str) -> Iterator[list[str]]:
+    part: list[str] = []
+    total = 0
+    for line in lines:
+        more = expansions(line)
+        if part and total + more > MAX_EXPANSIONS:
+            yield part
+            part, total = [], 0
+        held = (
+            rf"\phantom{{{left}}} {line}" if not part and line.startswith("&") and left and lines[0] != line else line
+        )
+        part.append(held)
+        total += more
+    yield part
 
 
 def _broken_row(pieces: Sequence[str], room: float) -> list[str]:
@@ -162,22 +180,29 @@ def _lines(tex: str, room: float) -> list[str]:
     return [tex] if width(tex) <= room else broken(tex, room - 2 * QUAD)  # continued lines are indented
 
 
-def _visible(tex: str) -> int:
-    """Roughly how many characters a formula prints."""
-    return len(re.sub(r"\\[A-Za-z]+|[{}_^\\ ]", "", tex)) + tex.count(r"\sigma")
+def _columns(header: Sequence[str], rows: Sequence[Sequence[str]], room: float) -> str:
+    """The columns of a table: natural widths where a line holds them, else the wide ones share what is left."""
+    natural = [max(_cell_width(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    room -= 2 * TABCOLSEP * len(natural)
+    if sum(natural) <= room:
+        return "l" * len(natural)
+    narrow = [w if w <= room / len(natural) else 0.0 for w in natural]
+    wide = sum(w for w, kept in zip(natural, narrow, strict=True) if not kept)
+    left = (room - sum(narrow)) / room
+    full = rf"\dimexpr\linewidth-{2 * len(natural)}\tabcolsep\relax"
+    return "".join(
+        "l" if kept else rf"p{{{left * w / wide:.3f}{full}}}" for w, kept in zip(natural, narrow, strict=True)
+    )
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A tabular; columns keep their natural width where all fit on a line, else share it by their contents."""
-    natural = [max(_visible(row[i]) for row in (header, *rows)) for i in range(len(header))]
-    if sum(natural) + 3 * len(natural) <= TABLE_CHARACTERS:
-        columns = "l" * len(header)
-    else:
-        shares = [max(min(width, 45), 6) for width in natural]
-        columns = "".join(
-            rf"p{{{0.99 * share / sum(shares):.3f}\dimexpr\linewidth-{2 * len(shares)}\tabcolsep\relax}}"
-            for share in shares
-        )
+def _cell_width(cell: str) -> float:
+    """The width of a cell, formulas and prose; prose is set like a formula's text."""
+    return sum(width(piece if i % 2 else rf"\text{{{piece}}}") for i, piece in enumerate(cell.split("$")))
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], room: float) -> str:
+    """A tabular, a longtable when it has many rows."""
+    columns = _columns(header, rows, room)
     head = " & ".join(f"\\textbf{{{inline_latex(cell)}}}" for cell in header) + r" \\ \hline"
     lines = [" & ".join(map(inline_latex, row)) + r" \\" for row in rows]
     if len(rows) > LONG_TABLE:

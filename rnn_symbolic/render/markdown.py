@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from rnn_symbolic.render.document import Box, Bullets, Display, Document, Heading, Paragraph, Table
-from rnn_symbolic.render.latex import aligned_rows
+from rnn_symbolic.render.latex import aligned_displays
 
 
 def document_markdown(document: Document) -> str:
@@ -39,7 +39,8 @@ def _block(block: object) -> str:
             lines = [f"> **{inline_markdown(title)}**", ">", *(f"> - {inline_markdown(item)}" for item in items)]
             return "\n".join(lines)
         case Display(rows):
-            return "```math\n\\begin{aligned}\n" + aligned_rows(rows, gap=r"\qquad") + "\n\\end{aligned}\n```"
+            parts = aligned_displays(rows, gap=r"\qquad")
+            return "\n\n".join(f"```math\n\\begin{{aligned}}\n{lines}\n\\end{{aligned}}\n```" for lines in parts)
         case Table(header, rows):
             return _table(header, rows)
     raise TypeError(f"{type(block).__name__} is not a block of a document")

@@ -90,7 +90,6 @@ ENGLISH = Prose(
         "model": "The cell is <cell>, unrolled for <steps>.",
         "step-one": "$T = 1$ step",
         "steps": "$T = <T>$ steps",
-        "loss-part": "The loss: from $L$ to the outputs and the states",
         "conventions": "Conventions",
         "scalar": "Everything is a scalar (the article computes with numbers). A gradient and a Jacobian are then the same "
         "number, so <layout> needs no transposes. A weight has no step: it is shared by all.",

@@ -87,7 +87,6 @@ CHINESE = Prose(
         "model": "单元为 <cell>，展开为 <steps>。",
         "step-one": "$T = 1$ 个时间步",
         "steps": "$T = <T>$ 个时间步",
-        "loss-part": "损失：从 $L$ 到输出和隐藏状态",
         "conventions": "约定",
         "scalar": "所有的量都是标量（文章用数来计算）。这时梯度与雅可比是同一个数，所以<layout>不需要转置。"
         "权重没有时间下标：各步共用。",

@@ -65,11 +65,12 @@ def wrap(text: str, width: int = WIDTH, indent: str = "", hanging: str = "") -> 
         if wide and (not empty or columns(hanging) + columns(token) <= width):
             lines.append(line.rstrip())
             line, empty = hanging, True
-        while columns(line) + columns(token) > width:
-            room = max(1, (width - columns(line)) // (2 if columns(token) > len(token) else 1))
-            lines.append(line + token[:room])
-            line, token = hanging, token[room:]
-        line += token
+        rest = token
+        while columns(line) + columns(rest) > width:
+            room = max(1, (width - columns(line)) // (2 if columns(rest) > len(rest) else 1))
+            lines.append(line + rest[:room])
+            line, rest = hanging, rest[room:]
+        line += rest
         empty = False
     if not empty:
         lines.append(line.rstrip())

@@ -1,0 +1,137 @@
+"""JSON schemas of everything the command line writes. What stands here is the contract; more keys are allowed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+NUMBER: Schema = {"anyOf": [{"type": "number"}, {"enum": ["inf", "-inf", "nan"]}]}
+"""A float; JSON has no inf and no nan, so these are strings."""
+MAYBE_NUMBER: Schema = {"anyOf": [{"type": "null"}, NUMBER]}
+SIGN: Schema = {"enum": [-1, 0, 1]}
+TEXT: Schema = {"type": "string", "minLength": 1}
+STEP: Schema = {"type": "integer", "minimum": 1}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+
+
+def record(optional: Schema | None = None, **required: Any) -> Schema:
+    """An object with these keys; others may be added to it later."""
+    return {
+        "type": "object",
+        "required": list(required),
+        "properties": {**required, **(optional or {})},
+    }
+
+
+def array(items: Schema, least: int = 0) -> Schema:
+    return {"type": "array", "items": items, "minItems": least}
+
+
+def mapping(values: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": values}
+
+
+def document(optional: Schema | None = None, **required: Any) -> Schema:
+    return record(optional, schema_version={"const": 1}, **required)
+
+
+AMOUNT = {"value": MAYBE_NUMBER, "log10": MAYBE_NUMBER, "sign": {"anyOf": [{"type": "null"}, SIGN]}}
+ROUTE = array(TEXT, 2)
+PATH = record(
+    route=ROUTE,
+    loss_step=STEP,
+    entry_step=STEP,
+    lag={"type": "integer", "minimum": 0},
+    latex=TEXT,
+    **AMOUNT,
+)
+_SURVEY = {
+    "wrt": TEXT,
+    "count": COUNT,
+    "total": MAYBE_NUMBER,
+    "total_log10": MAYBE_NUMBER,
+    "total_sign": {"anyOf": [{"type": "null"}, SIGN]},
+}
+
+
+def groups(by: str, key: Schema) -> Schema:
+    return document(groups=array(record(**{by: key}, count={"type": "integer", "minimum": 1}, **AMOUNT)), **_SURVEY)
+
+
+PATHS = document(paths=array(PATH), **_SURVEY)
+PATHS_COUNTED = document(**_SURVEY)
+PATHS_BY = {
+    "lag": groups("lag", {"type": "integer", "minimum": 0}),
+    "loss": groups("loss", STEP),
+    "route": groups("route", TEXT),
+}
+
+GRADIENT = document(
+    loss=NUMBER,
+    gradients=mapping(NUMBER),
+    input_gradients=array(NUMBER),
+    states=mapping(array(NUMBER, 1)),
+    outputs=array(NUMBER, 1),
+    log10=mapping(NUMBER),
+    sign=mapping(SIGN),
+    input_log10=array(NUMBER),
+    input_sign=array(SIGN),
+)
+
+CHECK = document(
+    passed={"type": "boolean"},
+    verdicts=array(
+        record(
+            wrt=TEXT,
+            method=TEXT,
+            at=TEXT,
+            symbolic=NUMBER,
+            numeric=NUMBER,
+            error=NUMBER,
+            tolerance=NUMBER,
+            status={"enum": ["passed", "failed", "inconclusive"]},
+            note={"type": "string"},
+        ),
+        1,
+    ),
+)
+
+_VERIFICATION = record(
+    passed={"type": "boolean"},
+    seed={"type": "integer", "minimum": 0},
+    findings=array(
+        record(
+            check={"enum": ["lines", "gradient", "adjoint", "count", "sympy"]},
+            status={"enum": ["passed", "failed", "skipped"]},
+            number=COUNT,
+            skipped=COUNT,
+            error=NUMBER,
+            detail={"type": "string"},
+        ),
+        1,
+    ),
+)
+_DERIVATION = {
+    "goal": TEXT,
+    "steps": array(record(rule=TEXT, latex=TEXT, text=TEXT, reason=TEXT, section=TEXT), 1),
+    "result": record(latex=TEXT, text=TEXT, paths=COUNT),
+    "verification": _VERIFICATION,
+}
+DERIVE = document(**_DERIVATION)
+DERIVE_SEVERAL = document(derivations=array(record(**_DERIVATION), 2))
+
+ARTICLE = document(
+    claims=array(
+        record(
+            id={"type": "string", "pattern": "^[a-z0-9.-]+$"},
+            claim=TEXT,
+            verdict={"enum": ["holds", "holds under a condition", "needs correction"]},
+            statement=TEXT,
+            evidence=array(record(name=TEXT, value={})),
+        ),
+        1,
+    ),
+)
+
+CELLS = document(cells=array(record(name=TEXT, text=TEXT), 1))
