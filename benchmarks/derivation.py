@@ -141,8 +141,8 @@ def _ratio(report: Report, name: str, steps: int, phase: str, plan: Plan) -> str
     if ours is None or found is None:
         return "–"
     if found.median is None:
-        return f"> {plan.limit / ours:.0f}×" if found.status.startswith(">") else "–"
-    return f"{found.median / ours:#.3g}×".replace(".×", "×")
+        return f"> {plan.limit / ours:,.0f}×" if found.status.startswith(">") else "–"
+    return f"{found.median / ours:,.{1 if found.median < 100 * ours else 0}f}×"
 
 
 def gradients(report: Report, plan: Plan) -> None:

@@ -9,12 +9,13 @@ is as good. Every state starts from h_0 (and h_{-1}, … when an equation looks 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from rnn_symbolic.equations import Equation, read_cell_text
-from rnn_symbolic.errors import InputError, suggest
+from rnn_symbolic.errors import CellError, InputError, suggest
 from rnn_symbolic.expressions import Expression, Quantity
 
 MAX_BYTES = 64 * 1024
@@ -130,7 +131,14 @@ def load_cell(source: str | os.PathLike[str] | Cell) -> Cell:
         if any(mark in source for mark in "\n\r="):
             return parse_cell(source)
     path = os.fspath(source)
-    return parse_cell(_read_file(path), Path(path).stem)
+    # the name becomes part of documents: nothing that LaTeX or a terminal would take for more than a name
+    name = re.sub(r"[^\w .,+()-]", "_", Path(path).stem)
+    try:
+        return parse_cell(_read_file(path), name)
+    except CellError as error:
+        named = CellError(f"{path!r}, {error}")
+        named.line, named.column = error.line, error.column
+        raise named from None
 
 
 def _read_file(source: str) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import re
 from collections.abc import Callable
 from typing import Any
 
-from rnn_symbolic.cells import BUILT_IN, Cell, load_cell
-from rnn_symbolic.errors import CellError, InputError, suggest
+from rnn_symbolic.cells import BUILT_IN, load_cell
+from rnn_symbolic.errors import InputError, suggest
 from rnn_symbolic.model import Model, unroll
 from rnn_symbolic.output import json_text
 from rnn_symbolic.render.document import Document
@@ -18,24 +16,13 @@ Outcome = tuple[str, int]
 """What a command prints, and its exit code."""
 
 
-def _cell(args: argparse.Namespace) -> Cell:
-    """The cell; its name, a file's, becomes part of documents and must not bring `$` or control characters along."""
-    try:
-        cell = load_cell(args.cell)
-    except CellError as error:
-        if any(mark in args.cell for mark in "\n\r="):  # the text itself was given
-            raise
-        raise InputError(f"{args.cell!r}, {error}") from None
-    return dataclasses.replace(cell, name=re.sub(r"[^\w .,+()-]", "_", cell.name))
-
-
 def _model(args: argparse.Namespace, steps: int | None = None, *, numbers: bool = False) -> Model:
     """The model that the options describe; where numbers are needed σ is logistic and the loss squared."""
     activation = args.activation or ("logistic" if numbers else "sigma")
     loss = args.loss or ("squared" if numbers else "abstract")
     output = args.output_activation or activation
     model = unroll(
-        _cell(args),
+        load_cell(args.cell),
         steps=steps or args.steps or 3,
         losses=args.losses,
         loss=loss,
@@ -115,7 +102,7 @@ def _goals(model: Model, args: argparse.Namespace) -> tuple[str, ...]:
 def _point(args: argparse.Namespace) -> tuple[Model, Any]:
     from rnn_symbolic.values import read_values
 
-    cell = _cell(args)
+    cell = load_cell(args.cell)
     if args.steps is not None and args.steps > args.max_steps:
         _model(args)  # refuses, with the limit
     point, steps = read_values(args.values, cell, steps=args.steps)

@@ -114,7 +114,8 @@ class Model:
         if step is not None and (base in self.named or (base == "x" and self.cell.uses_input)):
             if 1 <= step <= self.steps:
                 return Quantity(base, step)
-            raise InputError(f"{name!r} is outside the steps 1 … {self.steps}; use --steps to unroll further")
+            further = "use --steps to unroll further" if step > self.steps else "there is no such step"
+            raise InputError(f"{name!r} is outside the steps 1 … {self.steps}; {further}")
         raise InputError(self._unknown(name))
 
     def _unknown(self, name: str) -> str:
@@ -123,9 +124,10 @@ class Model:
         hint = suggest(name, known + stepped)
         if name in self.named or name == "x":
             hint = f" Did you mean {name}_1 … {name}_{self.steps}?"
+        parameters = ", ".join(self.cell.parameters) or "none"
         inputs = f", the inputs x_1 … x_{self.steps}" if self.cell.uses_input else ""
         return (
-            f"{name!r} is not a quantity of {self.cell.name}: its parameters are {', '.join(self.cell.parameters)}; "
+            f"{name!r} is not a quantity of {self.cell.name}: its parameters are {parameters}; "
             f"also {', '.join(map(str, self.initial_states)) or 'no initial state'}{inputs} "
             f"and named quantities such as y_{self.steps}.{hint}"
         )
@@ -298,7 +300,8 @@ def _remarks(cell: Cell, loss: str, asked_loss: str, activation: str, output_act
             for node in walk(expression)
         )
 
-    if activation != "sigma" and not mentions_sigma(False) and not (mentions_sigma(True)):
+    same = output_activation == activation
+    if activation != "sigma" and not mentions_sigma(False) and not (mentions_sigma(True) and same):
         remarks.append(f"the activation {activation} changes nothing: {cell.name} does not mention sigma")
     if output_activation not in ("sigma", activation) and not mentions_sigma(True):
         remarks.append(f"the output activation {output_activation} changes nothing: y of {cell.name} has no sigma")

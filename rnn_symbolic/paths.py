@@ -7,6 +7,7 @@ every named quantity is visited. Paths are enumerated lazily, counted by dynamic
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -399,7 +400,7 @@ def list_paths(
     """All paths from L to a quantity. Raises InputError above ``limit``, with the number and what to use instead."""
     number = count_paths(model, goal, granularity)
     if number > limit:
-        shown = f"{number:,}" if number < 10**15 else f"about 10^{len(str(number)) - 1}"
+        shown = f"{number:,}" if number < 10**15 else f"about 10^{math.log10(number):.0f}"
         raise InputError(
             f"there are {shown} paths to {goal}, more than the limit of {limit:,}; use --count or --by lag, "
             f"or raise --max-paths"

@@ -72,6 +72,12 @@ def _groups(g: Graph, by: str, valuation: Valuation | None, limit: int) -> tuple
     counts = g.count_by_lag() if by == "lag" else g.count_by_loss()
     sums: dict[int, list[Amount]] = {}
     if valuation is not None:
+        pairs = g.model.steps * len(g.model.loss_steps)
+        if pairs > 100 * limit:  # one sweep from each loss: about a minute at this size
+            raise InputError(
+                f"sums by {by} at T = {g.model.steps} take {pairs:,} products, more than {100 * limit:,}; "
+                f"use fewer steps, or raise --max-paths"
+            )
         for t, s, amount in valuation.groups(g):
             sums.setdefault(t - s if by == "lag" else t, []).append(amount)
     return tuple(

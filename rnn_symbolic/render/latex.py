@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from rnn_symbolic.printing import MAX_EXPANSIONS, expansions
 from rnn_symbolic.render.document import Box, Bullets, Display, Document, Heading, Paragraph, Row, Table
-from rnn_symbolic.render.widths import broken, width
+from rnn_symbolic.render.widths import broken, prose_width, width
 
 ENGLISH_PREAMBLE = r"""\documentclass[11pt,a4paper]{article}
 \usepackage[T1]{fontenc}
@@ -36,6 +36,7 @@ FOOTNOTE, SMALL = 0.82, 0.91
 TABCOLSEP = 6.0
 LONG_TABLE = 40
 """Tables of more rows than this break over pages (longtable)."""
+_NOT_LATIN = re.compile("[\u0250-\u1fff\u2e00-\U0010ffff]")
 _ESCAPES = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "\\": r"\textbackslash{}",
             "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}  # fmt: skip
 _UNICODE = {
@@ -49,6 +50,8 @@ def document_latex(document: Document, *, standalone: bool = False) -> str:
     """The LaTeX of a document; ``standalone`` adds a preamble (pdflatex for English, xelatex for Chinese)."""
     body = _body(document, CHINESE_LINE if document.language == "zh" and standalone else LINE)
     title = inline_latex(document.title)
+    if document.language != "zh":  # the name of a cell's file may be in any script; this TeX has Latin letters only
+        body = _NOT_LATIN.sub("?", body)
     if not standalone:
         return f"\\section*{{{title}}}\n\n{body}\n"
     preamble = CHINESE_PREAMBLE if document.language == "zh" else ENGLISH_PREAMBLE
@@ -125,7 +128,7 @@ def aligned_displays(rows: Sequence[Row], gap: str = "", room: float = LINE) -> 
     would leave the formulas too little, a route stands above its formula, a reason below. ``gap`` precedes a margin.
     What is too long for KaTeX's limit on macros goes on in further environments, indented as before.
     """
-    margins = [max(FOOTNOTE * width(row.margin), SMALL * width(rf"\text{{{row.note}}}")) for row in rows]
+    margins = [max(FOOTNOTE * width(row.margin), SMALL * prose_width(row.note)) for row in rows]
     room -= max((width(row.left + row.relation) for row in rows), default=0)
     aside = room - max(margins, default=0) - BESIDE >= NARROW
     if aside and any(margins):
@@ -181,23 +184,17 @@ def _lines(tex: str, room: float) -> list[str]:
 
 
 def _columns(header: Sequence[str], rows: Sequence[Sequence[str]], room: float) -> str:
-    """The columns of a table: natural widths where a line holds them, else the wide ones share what is left."""
-    natural = [max(_cell_width(row[i]) for row in (header, *rows)) for i in range(len(header))]
-    room -= 2 * TABCOLSEP * len(natural)
-    if sum(natural) <= room:
-        return "l" * len(natural)
-    narrow = [w if w <= room / len(natural) else 0.0 for w in natural]
-    wide = sum(w for w, kept in zip(natural, narrow, strict=True) if not kept)
-    left = (room - sum(narrow)) / room
+    """The columns of a table: a column keeps its natural width where that is no more than its share of a line."""
+    natural = [max(prose_width(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    line = left = room - 2 * TABCOLSEP * len(natural)
+    wide = dict(enumerate(natural))
+    while fitting := [i for i, w in wide.items() if w <= left / len(wide)]:
+        left -= sum(wide.pop(i) for i in fitting)
+        if not wide:
+            return "l" * len(natural)
     full = rf"\dimexpr\linewidth-{2 * len(natural)}\tabcolsep\relax"
-    return "".join(
-        "l" if kept else rf"p{{{left * w / wide:.3f}{full}}}" for w, kept in zip(natural, narrow, strict=True)
-    )
-
-
-def _cell_width(cell: str) -> float:
-    """The width of a cell, formulas and prose; prose is set like a formula's text."""
-    return sum(width(piece if i % 2 else rf"\text{{{piece}}}") for i, piece in enumerate(cell.split("$")))
+    total = sum(wide.values())
+    return "".join(rf"p{{{left / line * w / total:.3f}{full}}}" if i in wide else "l" for i, w in enumerate(natural))
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], room: float) -> str:

@@ -14,7 +14,8 @@ _COMMANDS = {
     r"\,": 1.8, r"\;": 3.0, r"\:": 2.4, r"\!": -1.8, r"\ ": 3.6, r"\quad": 11, r"\qquad": 22, r"\to": 17,
     r"\cdots": 15, r"\dots": 13, r"\vdots": 3, r"\cdot": 8, r"\partial": 6.2, r"\ell": 4.6, r"\sigma": 6.4,
     r"\le": 14.5, r"\ge": 14.5, r"\prod": 14.5, r"\sum": 16, r"\Bigl": 2.3, r"\Bigr": 2.3, r"\operatorname": 1.8,
-    r"\allowbreak": 0, r"\displaystyle": 0, r"\small": 0, r"\footnotesize": 0, r"\left": 0, r"\right": 0,
+    r"\allowbreak": 0, r"\text": 0, r"\mathrm": 0, r"\displaystyle": 0, r"\small": 0, r"\footnotesize": 0,
+    r"\left": 0, r"\right": 0,
 }  # fmt: skip
 _CHARACTERS = {
     "(": 4.3, ")": 4.3, "[": 3, "]": 3, "'": 3.1, ",": 4.8, ".": 3, "+": 13.4, "-": 13.4, "=": 14.5, "<": 14.5,
@@ -31,6 +32,17 @@ def width(tex: str) -> float:
     True
     """
     return _width(_TOKEN.findall(tex), 0, 1.0)[0]
+
+
+def prose_width(text: str) -> float:
+    """The width of prose with formulas between ``$`` signs, on one line.
+
+    >>> prose_width("abc") < prose_width("abc $W_{h}$")
+    True
+    """
+    pieces = text.split("$")
+    letters = sum(11 if ord(c) > 0x2E80 else 5.6 for piece in pieces[::2] for c in piece)
+    return letters + sum(map(width, pieces[1::2]))
 
 
 def _width(tokens: list[str], i: int, scale: float) -> tuple[float, int]:
