@@ -1,4 +1,4 @@
-r"""Derivations: the article's order, each line alone, the textbook's gradients, what is elided, identities I6, I8, I9."""
+r"""Derivations: the article's order, each line alone, the textbook's gradients, elision, identities I6, I8, I9."""
 
 from __future__ import annotations
 
@@ -23,13 +23,24 @@ from rnn_symbolic.derivation import (
     shown_steps,
 )
 from rnn_symbolic.errors import InputError
-from rnn_symbolic.expressions import Derivative, Quantity
-from rnn_symbolic.forms import Collected, Form, PathProduct, PathSum, Rule, Step, Written, collect, terms_of
+from rnn_symbolic.expressions import Derivative, Quantity, walk
+from rnn_symbolic.forms import (
+    Collected,
+    Form,
+    PathProduct,
+    PathSum,
+    Rule,
+    Step,
+    Written,
+    collect,
+    recurrent_patterns,
+    terms_of,
+)
 from rnn_symbolic.model import Model, unroll
 from rnn_symbolic.paths import graph, iter_paths
 from rnn_symbolic.printing import plain
 from rnn_symbolic.render.formulas import form_latex, step_latex
-from rnn_symbolic.symbols import inline, symbol
+from rnn_symbolic.symbols import inline, read, symbol
 from rnn_symbolic.valuation import stand_in_valuation
 from rnn_symbolic.verification import all_steps
 
@@ -187,8 +198,6 @@ def test_both_sides_of_every_line_agree_at_random_values(name: str, options: dic
 
 
 def generic(step: Step) -> list[Quantity]:
-    from rnn_symbolic.expressions import walk
-
     assert isinstance(step.before, Written)
     found: list[Quantity] = []
     for node in walk(step.before.expression):
@@ -222,8 +231,6 @@ def test_the_adjoint_recursion_is_the_sum_over_paths_regrouped(cell: str, T: int
 
         def named(node: Derivative, known: dict[Derivative, sp.Expr] = adjoints) -> sp.Expr:
             return known[node]
-
-        from rnn_symbolic.symbols import read
 
         for step in (*derivation.section(Part.OUTPUTS).steps, *derivation.section(Part.STATES).steps):
             assert isinstance(step.before, Written)
@@ -309,10 +316,7 @@ def test_collected_terms(cell: str, goal: str, expected: str) -> None:
 def test_collecting_changes_no_value(name: str) -> None:
     model = unroll(EVERY_CELL[name], steps=3)
     for goal in model.parameters:
-        g = graph(model, goal)
-        from rnn_symbolic.forms import recurrent_patterns
-
-        patterns = recurrent_patterns(g)
+        patterns = recurrent_patterns(graph(model, goal))
         for path in iter_paths(model, goal):
             term = collect(path, patterns)
             assert sp.expand(term.value(model) - path.product) == 0

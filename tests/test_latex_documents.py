@@ -44,7 +44,9 @@ def every_goal(model: Model) -> tuple[Derivation, ...]:
     return derive_gradients(model, (*model.parameters, *model.initial_states, *inputs, state))
 
 
-def documents(model: Model, depths: Iterable[int] = (2, 3), languages: Iterable[str] = ("en", "zh")) -> Iterator[Document]:
+def documents(
+    model: Model, depths: Iterable[int] = (2, 3), languages: Iterable[str] = ("en", "zh")
+) -> Iterator[Document]:
     derivations = every_goal(model)
     found = verify_all(derivations, symbolic=False)
     for depth, language in product(depths, languages):
@@ -104,7 +106,9 @@ def test_formulas_of_a_representative_part_parse() -> None:
     for T in range(1, 9):
         collect_model(formulas, f"elman, T = {T}", unroll("elman", steps=T))
     for activation in ACTIVATIONS:
-        collect_model(formulas, activation, unroll("elman", steps=2, activation=activation, loss="squared"), depths=(2,))
+        collect_model(
+            formulas, activation, unroll("elman", steps=2, activation=activation, loss="squared"), depths=(2,)
+        )
     for name, cell in EVERY_CELL.items():
         model = unroll(cell, steps=2, losses="last", output_activation="logistic", loss="cross-entropy")
         collect_model(formulas, name, model, languages=("en",))
@@ -163,13 +167,17 @@ def elman_document(T: int, language: str, depth: int = 2, **options: str) -> Doc
     return derivation_document(derivations, language=language, depth=depth, verifications=found)
 
 
-@pytest.mark.parametrize(("T", "language", "depth"), [(1, "en", 2), (3, "en", 2), (6, "en", 3), (8, "en", 2), (3, "zh", 2)])
+@pytest.mark.parametrize(
+    ("T", "language", "depth"), [(1, "en", 2), (3, "en", 2), (6, "en", 3), (8, "en", 2), (3, "zh", 2)]
+)
 def test_a_document_compiles_and_nothing_sticks_out(T: int, language: str, depth: int, tmp_path: Path) -> None:
     assert_compiles(elman_document(T, language, depth), tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("cell", "options"), [(LSTM, {}), ("elman", {"loss": "cross-entropy", "activation": "logistic"})], ids=["lstm", "ce"]
+    ("cell", "options"),
+    [(LSTM, {}), ("elman", {"loss": "cross-entropy", "activation": "logistic"})],
+    ids=["lstm", "ce"],
 )
 def test_wide_formulas_break(cell: str, options: dict[str, str], tmp_path: Path) -> None:
     derivations = derive_gradients(unroll(cell, steps=3, **options))

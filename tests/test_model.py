@@ -8,7 +8,7 @@ from latex_tools import have_katex, katex_failures, require
 
 from rnn_symbolic.cells import BUILT_IN, load_cell
 from rnn_symbolic.errors import CellError, InputError, NotDerivable
-from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.expressions import Quantity, quantities
 from rnn_symbolic.model import ACTIVATIONS, MAX_STEPS, Model, unroll
 from rnn_symbolic.printing import latex, plain
 
@@ -39,8 +39,6 @@ def test_every_quantity_is_defined_before_it_is_used(name: str) -> None:
     known = {*model.parameters, *model.initial_states}
     known |= {Quantity(leaf, t) for leaf in "xd" for t in range(1, 5)}
     for equation in model.equations:
-        from rnn_symbolic.expressions import quantities
-
         assert set(quantities(equation.expression)) <= known
         assert equation.target not in known
         known.add(equation.target)
@@ -69,8 +67,8 @@ def test_losses(options: dict[str, str], loss: str) -> None:
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_sigma_is_replaced_everywhere(activation: str) -> None:
     model = unroll("elman", steps=1, activation=activation)
-    shown = {"sigma": "σ", "identity": "", "sqrt": "√"}.get(activation, activation)
-    assert equations(model)[1] == ("h₁ = √a₁".replace("a₁", "(a₁)") if shown == "√" else f"h₁ = {shown}(a₁)" if shown else "h₁ = a₁")
+    shown = {"sigma": "σ(a₁)", "identity": "a₁", "sqrt": "√(a₁)"}.get(activation, f"{activation}(a₁)")
+    assert equations(model)[1] == f"h₁ = {shown}"
     assert model.output_activation == activation
 
 
@@ -202,7 +200,9 @@ def test_models_are_values() -> None:
 def test_the_model_shows_itself() -> None:
     model = unroll("elman", steps=2)
     tex = model._repr_latex_()
-    assert tex.startswith("$\\displaystyle \\begin{aligned}a_{t} &= W_{h}\\,h_{t-1} + W_{x}\\,x_{t} + b_{h} && t = 1, \\dots, 2")
+    assert tex.startswith(
+        "$\\displaystyle \\begin{aligned}a_{t} &= W_{h}\\,h_{t-1} + W_{x}\\,x_{t} + b_{h} && t = 1, \\dots, 2"
+    )
     assert r"\sum_{t=1}^{9} \ell_{t}" in unroll("elman", steps=9)._repr_latex_()
     assert r"L &= \ell_{9}" in unroll("elman", steps=9, losses="last")._repr_latex_()
     require(have_katex(), "KaTeX is not installed: make katex")

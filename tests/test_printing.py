@@ -68,7 +68,6 @@ LOOKS = [
     # quotients
     (inverse(h), r"\frac{1}{h_{3}}", "1/h₃"),
     (inverse(h, 2), r"\frac{1}{h_{3}^{2}}", "1/h₃²"),
-    (Multiply((minus(d), inverse(y))), r"(-d_{3})\,\frac{1}{y_{3}}", "x"),
     (Multiply((number(-1), d, inverse(y))), r"-\frac{d_{3}}{y_{3}}", "−d₃/y₃"),
     (
         Multiply((Add((number(1), minus(d))), inverse(Add((number(1), minus(y)))))),
@@ -110,7 +109,6 @@ LOOKS = [
         "∂L/∂h₃ 1/y₃",
     ),
 ]
-LOOKS = [row for row in LOOKS if row[2] != "x"]
 
 
 @pytest.mark.parametrize(("expression", "tex", "text"), LOOKS, ids=[row[2] for row in LOOKS])
@@ -164,7 +162,7 @@ def test_plain(tex: str, text: str) -> None:
     "tex", [r"\input{x}", r"\unknown", r"\begin{align*} a \end{align*}", r"\href{a}{b}", r"a}", r"\xi_1\zzz"]
 )
 def test_plain_refuses_what_it_does_not_know(tex: str) -> None:
-    with pytest.raises(ValueError, match="vocabulary|unbalanced"):
+    with pytest.raises(ValueError, match=r"vocabulary|unbalanced"):
         plain(tex)
 
 

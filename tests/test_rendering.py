@@ -16,6 +16,7 @@ from rnn_symbolic.derivation import derive_gradient, derive_gradients
 from rnn_symbolic.model import ACTIVATIONS, unroll
 from rnn_symbolic.render.derivation_document import derivation_document, derivation_json
 from rnn_symbolic.render.document import Box, Bullets, Display, Document, Heading, Paragraph, Row, Table
+from rnn_symbolic.render.formulas import form_latex
 from rnn_symbolic.render.latex import aligned_displays, document_latex, inline_latex
 from rnn_symbolic.render.markdown import document_markdown
 from rnn_symbolic.render.number_tables import gradient_document, verdicts_document
@@ -35,7 +36,9 @@ def document(
     return derivation_document(derivations, language=language, depth=depth, verifications=found)
 
 
-def text(cell: str, T: int, *goals: str, language: str = "en", depth: int = 2, whole: bool = False, **options: str) -> str:
+def text(
+    cell: str, T: int, *goals: str, language: str = "en", depth: int = 2, whole: bool = False, **options: str
+) -> str:
     return document_text(document(cell, T, *goals, language=language, depth=depth, whole=whole, **options))
 
 
@@ -206,7 +209,7 @@ BLOCKS = Document(
     "On $W_{h}$",
     (
         Heading("First & last"),
-        Paragraph("100% of $W_{h}^{2}$, \"quoted\" with --all and under_score <tag> * [x]."),
+        Paragraph('100% of $W_{h}^{2}$, "quoted" with --all and under_score <tag> * [x].'),
         Bullets(("one $a$", "two")),
         Box("Conventions", ("$\\sigma$ is any", "second")),
         Display(
@@ -328,8 +331,6 @@ def test_breaking_a_formula_loses_nothing(room: float) -> None:
         derivation = derive_gradient(unroll(cell, steps=2), "h_0")
         for part in derivation.sections:
             for step in part.steps:
-                from rnn_symbolic.render.formulas import form_latex
-
                 tex = form_latex(step.after)
                 lines = broken(tex, room)
                 assert tokens(" ".join(lines)) == tokens(tex)
@@ -344,7 +345,7 @@ def test_where_formulas_break() -> None:
     route = r" \to ".join(["L", *(f"h_{{{i}}}" for i in range(9))])
     assert all(line.startswith(r"\to") for line in broken(route, 80)[1:])
     product = r"\,".join(f"W_{{{i}}}" for i in range(9))
-    first, *rest = broken(product, 60)
+    rest = broken(product, 60)[1:]
     assert all(line.startswith(r"\cdot W") for line in rest)
     assert broken(r"f(a\,b + c\,d)\,g + h", width(r"f(a\,b + c\,d)\,g") + 5) == [r"f(a\,b + c\,d)\,g", "+ h"]
 

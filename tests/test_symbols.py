@@ -185,7 +185,6 @@ def test_symbols(quantity: Quantity, name: str) -> None:
 
 
 def test_symbols_of_different_quantities_differ() -> None:
-    """u_1 is a legal parameter beside a state u only where the reader of cells lets it pass; here names are kept apart."""
     model = unroll("elman", steps=12)
     every = {q for e in model.equations for q in (e.target,)} | set(model.parameters) | set(model.initial_states)
     assert len({symbol(q) for q in every}) == len(every)

@@ -1,4 +1,4 @@
-r"""The table of local derivatives: every row against SymPy's ``diff`` of the same equation, which is an independent route."""
+r"""The table of local derivatives: every row against SymPy's ``diff`` of the same equation."""
 
 from __future__ import annotations
 

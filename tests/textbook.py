@@ -1,4 +1,4 @@
-r"""What a person writes with paper and pencil: gradients, forward passes, cells. Nothing here is computed by the package.
+r"""What a person writes with paper and pencil: gradients, forward passes, cells. The package computes nothing here.
 
 The gradients of the elman cell for T = 3 use the article's letters; a_t and o_t are the pre-activations. The forward
 passes take plain numbers or NumPy's complex numbers, so that a complex step differentiates them.
@@ -63,7 +63,7 @@ ARTICLE = {
 }
 """The article's view: ∂ℓ_3/∂θ, its three paths."""
 
-# --- cells as text, and their forward passes by hand -------------------------------------------------------------------
+# --- cells as text, and their forward passes by hand ------------------------------------------------------------------
 
 LSTM = """\
 f = logistic(W_f @ h[t-1] + U_f @ x + b_f)
