@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from rnn_symbolic.errors import InputError
 from rnn_symbolic.expressions import Quantity
 from rnn_symbolic.model import Model
 from rnn_symbolic.numeric import SignedLog

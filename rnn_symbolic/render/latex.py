@@ -135,7 +135,8 @@ def aligned_displays(rows: Sequence[Row], gap: str = "", room: float = LINE) -> 
         room -= max(margins) + BESIDE
     lines: list[str] = []
     for row in rows:
-        route = [rf"\text{{\footnotesize ${part}$}}" for part in broken(row.margin, room / FOOTNOTE) if part]
+        parts = [row.margin] if aside else broken(row.margin, room / FOOTNOTE)
+        route = [rf"\text{{\footnotesize ${part}$}}" for part in parts if part]
         note = [rf"\text{{\small {inline_latex(row.note)}}}"] if row.note else []
         first, *rest = _broken_row(row.right, room)
         if aside:

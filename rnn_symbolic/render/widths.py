@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|\s+|.", re.DOTALL)
 _SCRIPT = 0.73
@@ -23,6 +24,7 @@ _CHARACTERS = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=1 << 16)
 def width(tex: str) -> float:
     r"""The width of a formula set in display style.
 
@@ -61,7 +63,7 @@ def _width(tokens: list[str], i: int, scale: float) -> tuple[float, int]:
             inner_scale = scale if token != r"\tfrac" else scale * _SCRIPT
             above, i = _argument(tokens, i + 1, inner_scale)
             below, i = _argument(tokens, i, inner_scale)
-            total += max(above, below) + 2.4
+            total += max(above, below) + 4.0
         elif token == r"\underbrace":
             inner, i = _argument(tokens, i + 1, scale)
             total, script = total + inner, inner
@@ -106,23 +108,32 @@ def broken(tex: str, room: float) -> list[str]:
     >>> broken(r"a\,b\,c + d", 20)
     ['a\\,b', '\\cdot c', '+ d']
     """
-    total = width(tex)
-    if total <= room:
-        return [tex]
-    first = min(room, 0.8 * total)  # no line that holds a single factor at the end
-    best = None
-    for place, after, cost in _places(tex):
-        used = width(tex[:place])
-        if used > first and best is not None:
+    places = [*_places(tex), (len(tex), len(tex), 0)]
+    at: list[float] = []  # how wide the formula is up to each place
+    so_far, previous = 0.0, 0
+    for start, _, _ in places:
+        so_far += width(tex[previous:start])
+        at.append(so_far)
+        previous = start
+    lines: list[str] = []
+    begin, base, k, opening = 0, 0.0, 0, ""
+    while (rest := so_far - base) > room:
+        first = min(room, 0.8 * rest)  # no line that holds a single factor at the end
+        best = None
+        for i in range(k, len(places) - 1):
+            used, cost = at[i] - base, places[i][2]
+            if used > first and best is not None:
+                break
+            if best is None or used < room / 2 or cost <= places[best][2]:
+                best = i
+        if best is None:
             break
-        if best is None or used < room / 2 or cost <= best[2]:
-            best = (place, after, cost)
-    if best is None:
-        return [tex]
-    place, after, _ = best
-    product = tex[place:after] == r"\,"
-    rest = tex[after:] if product else tex[place:].lstrip()
-    return [tex[:place].rstrip(), *broken(rf"\cdot {rest}" if product else rest, room)]
+        start, after, _ = places[best]
+        lines.append(opening + tex[begin:start].strip())
+        product = tex[start:after] == r"\,"
+        begin, opening = (after, r"\cdot ") if product else (start, "")
+        base, k = at[best], best + 1
+    return [*lines, opening + tex[begin:].strip()]
 
 
 _PLACE = re.compile(r"(?P<skip>\\(?![,A-Za-z]).|\\(?!to\b)[A-Za-z]+)|(?P<at>\\,| [+-] |\\to\b)|(?P<bracket>[{}()\[\]])")
