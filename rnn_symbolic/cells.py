@@ -130,6 +130,8 @@ def load_cell(source: str | os.PathLike[str] | Cell) -> Cell:
             return parse_cell(BUILT_IN[source], source)
         if any(mark in source for mark in "\n\r="):
             return parse_cell(source)
+    if not isinstance(source, str | os.PathLike):
+        raise InputError(f"{source!r} is no cell; give a built-in's name, a file, or the equations as text")
     path = os.fspath(source)
     # the name becomes part of documents: nothing that LaTeX or a terminal would take for more than a name
     name = re.sub(r"[^\w .,+()-]", "_", Path(path).stem)

@@ -51,7 +51,7 @@ def concrete(model: Model, activation: str = "logistic", loss: str = "squared") 
     )
     rate = differentiate(step_loss, Quantity("y", 0, "t"))
     table = tuple(_with_functions(edge, phi(edge.head.name), rate) for edge in model.table)
-    return replace(chosen, definitions=definitions, table=table, collapse=find_collapse(definitions), graphs={})
+    return replace(chosen, definitions=definitions, table=table, collapse=find_collapse(definitions))
 
 
 def _with_function(expression: Expression, phi: str) -> Expression:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import islice, pairwise
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rnn_symbolic.cells import Cell
@@ -188,6 +188,8 @@ def _forward_section(model: Model, whole: bool) -> Section:
         for definition in model.definitions:
             equation = model.equation_of(definition.target.at(t))
             assert equation is not None
+            if equation.target.name == "l" and t not in model.loss_steps:
+                continue  # only the last step is scored
             rule = Rule.STEP_LOSS if equation.target.name == "l" else Rule.CELL_EQUATION
             steps.append(Step(rule, Written(equation.target), Written(equation.expression), subject=equation.target))
     rule = Rule.LAST_LOSS if model.losses == "last" else Rule.TOTAL_LOSS
@@ -207,14 +209,17 @@ _RULE_OF_FACTOR = {
 
 
 def _rule_of_row(edge: Edge) -> Rule:
+    """The rule of a row: of its only factor; of several, what the outermost operation is."""
     if len(edge.terms) > 1:
         return Rule.SEVERAL_MENTIONS
-    rules = {factor.rule for factor in edge.terms[0]}
-    if len(rules) > 1:
-        rules.discard(LocalRule.NUMBER)
+    rules = [factor.rule for factor in edge.terms[0]]
+    if len(rules) > 1 and rules[0] is LocalRule.NUMBER:
+        rules = rules[1:]
     if not rules:
         return Rule.ADDEND
-    return _RULE_OF_FACTOR[rules.pop()] if len(rules) == 1 else Rule.NESTED
+    if rules[0] is LocalRule.COEFFICIENT:  # o tanh(c) by c: a product first, then the slope of its factor
+        return Rule.PRODUCT
+    return _RULE_OF_FACTOR[rules[0]] if len(rules) == 1 else Rule.NESTED
 
 
 def _immediate_section(model: Model) -> Section:
@@ -239,7 +244,8 @@ def _adjoint_sections(model: Model, whole: bool) -> tuple[Section, Section]:
     """∂L/∂q_t for the output and the states, from the last step back: each in terms of its readers."""
     g = graph(model, Quantity("l", model.steps))  # any goal: only the blocks between visible quantities are used
     readers = _readers(g)
-    states = set(model.cell.states)
+    # the outputs come first where only the loss reads them; else each needs what the states receive
+    apart = {(head, lag) for head, lag, _ in readers["y"]} == {("l", 0)}
     outputs: list[Step] = []
     others: list[Step] = []
     times = shown_steps(range(model.steps, 0, -1), whole)
@@ -249,7 +255,7 @@ def _adjoint_sections(model: Model, whole: bool) -> tuple[Section, Section]:
                 continue
             step = _reader_step(g, readers, Quantity(name, t))
             if step is not None:
-                (others if name in states else outputs).append(step)
+                (outputs if name == "y" and apart else others).append(step)
     return Section(Part.OUTPUTS, tuple(outputs)), Section(Part.STATES, tuple(others))
 
 
@@ -299,16 +305,7 @@ def _named_total(q: Quantity) -> Expression:
 
 
 def _credit_by_partials(leg: Leg) -> Expression:
-    partials = partials_along(leg)
-    return multiply(_named_total(leg.head), *(partials or (product_value(leg.factors),)))
-
-
-def partials_along(leg: Leg) -> tuple[Expression, ...] | None:
-    """∂⁺head/∂m_1, ∂⁺m_1/∂m_2, …, ∂⁺m_n/∂tail where the leg is a single route; None for a sum of routes."""
-    if leg.through is None:
-        return None
-    nodes = (leg.head, *leg.through, leg.tail)
-    return tuple(Derivative(of, wrt, immediate=True) for of, wrt in pairwise(nodes))
+    return multiply(_named_total(leg.head), *leg.partials)
 
 
 # --- sections of one gradient --------------------------------------------------------------------------------------
@@ -340,15 +337,8 @@ def _shown_paths(g: Graph, whole: bool) -> tuple[tuple[Path, ...], tuple[int, ..
 
 def _path_step(path: Path) -> Step:
     """The chain of immediate partials along the path equals the product of the table's entries."""
-    partials: list[Expression] = []
-    for leg in path.legs[1:]:
-        along = partials_along(leg)
-        if along is None:
-            partials = []
-            break
-        partials.extend(along)
-    before = Written(multiply(*partials)) if partials else PathProduct(path)
-    return Step(Rule.ALONG_PATH, before, PathProduct(path), subject=path)
+    chain = Written(multiply(*(partial for leg in path.legs[1:] for partial in leg.partials)))
+    return Step(Rule.ALONG_PATH, chain, PathProduct(path), subject=path)
 
 
 def _sum_section(g: Graph, shown: tuple[Path, ...], gaps: tuple[int, ...]) -> Section:
@@ -361,9 +351,10 @@ def _sum_section(g: Graph, shown: tuple[Path, ...], gaps: tuple[int, ...]) -> Se
 
 def _collected_section(g: Graph, shown: tuple[Path, ...], gaps: tuple[int, ...]) -> Section:
     patterns = recurrent_patterns(g)
-    terms = tuple(collect(path, patterns) for path in shown)
-    if not any(term.groups for term in terms):
-        return Section(Part.COLLECTED, (), g.goal)  # no factor repeats along time: W_y, b_y
+    states = frozenset(g.model.cell.states)
+    terms = tuple(collect(path, patterns, states) for path in shown)
+    if not any(len(group.steps) > 1 for term in terms for group in term.groups):
+        return Section(Part.COLLECTED, (), g.goal)  # nothing to collect: W_y, b_y, or too few steps
     before = PathSum(g.goal, tuple(map(PathProduct, shown)), g.count(), gaps)
     after = PathSum(g.goal, terms, g.count(), gaps)
     substeps = tuple(

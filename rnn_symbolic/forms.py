@@ -18,6 +18,7 @@ from rnn_symbolic.expressions import (
     Call,
     Derivative,
     Expression,
+    Number,
     Power,
     Quantity,
     at_step,
@@ -57,7 +58,7 @@ class Rule(Enum):
     SUM_OVER_PATHS = "sum-over-paths"  # ∂L/∂θ = Σ over all paths from L to θ
     NO_PATH = "no-path"  # no path leads from L to θ: the empty sum is 0
     COLLECT = "collect"  # scalars commute: factors that repeat along time are collected
-    GROUP_BY_ENTRY = "group-by-entry"  # the paths that enter at step s share ∂L/∂(head of the entry)
+    GROUP_BY_ENTRY = "group-by-entry"  # what stands before a common last factor adds up to ∂L/∂(head of the entry)
 
 
 # --- forms --------------------------------------------------------------------------------------------------------
@@ -225,23 +226,36 @@ def recurrent_patterns(g: Graph) -> tuple[Expression, ...]:
         if head in states:
             for block in g.inner[head]:
                 if block.lag and block.tail in states:
-                    found.update((factor.value, None) for factor in block.factors)
+                    values = (factor.value for factor in block.factors)
+                    found.update((value, None) for value in values if not isinstance(value, Number))
     return tuple(found)
 
 
-def collect(path: Path, patterns: tuple[Expression, ...]) -> Collected:
-    """The path with its recurrent factors collected, steps ascending; scalars commute, so nothing is lost."""
+def collect(path: Path, patterns: tuple[Expression, ...], states: frozenset[str]) -> Collected:
+    """The path with its recurrent factors collected, steps ascending; scalars commute, so nothing is lost.
+
+    Only what leaves a state is collected: the output's W_y stays where it is even when W_h has the same name.
+    Constants (the −1 of cos') are multiplied out.
+    """
+    constant = Fraction(1)
     before: list[Expression] = []
     after: list[Expression] = []
     steps: dict[Expression, list[int]] = {pattern: [] for pattern in patterns}
     for leg in path.legs:
         t = leg.head.step
         for factor in leg.factors:
-            match = next((p for p in patterns if t is not None and at_step(p, t) == factor.value), None)
+            match = None
+            if t is not None and leg.head.name in states:
+                if isinstance(factor.value, Number):
+                    constant *= factor.value.value
+                    continue
+                match = next((p for p in patterns if at_step(p, t) == factor.value), None)
             if match is not None and t is not None:
                 steps[match].append(t)
             else:
                 (after if any(steps.values()) else before).append(factor.value)
+    if constant != 1:
+        before.append(Number(constant))
     if not any(steps.values()):
         return Collected(path, tuple(before), (), tuple(after))
     groups = tuple(Group(_with_index(pattern), tuple(sorted(found))) for pattern, found in steps.items())

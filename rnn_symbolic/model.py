@@ -27,11 +27,12 @@ from rnn_symbolic.expressions import (
     add,
     at_step,
     multiply,
+    quantities,
     transform,
     walk,
 )
 from rnn_symbolic.functions import FUNCTIONS, LOSS_ONLY, MATRIX_ONLY
-from rnn_symbolic.table import Collapse, Edge, binary_cross_entropy, find_collapse, local_derivatives
+from rnn_symbolic.table import Collapse, Edge, LocalRule, binary_cross_entropy, find_collapse, local_derivatives
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -62,14 +63,24 @@ class Model:
     table: tuple[Edge, ...]
     collapse: Collapse | None
     remarks: tuple[str, ...] = ()
-    graphs: dict[Any, object] = field(default_factory=dict, compare=False, repr=False)  # memo of `paths.graph`
+    graphs: dict[Any, object] = field(default_factory=dict, init=False, compare=False)  # memo of `paths.graph`
 
     # -- names ------------------------------------------------------------------------------------------------
 
     @property
     def parameters(self) -> tuple[Quantity, ...]:
-        """The shared parameters, in the order in which the cell mentions them."""
-        return tuple(Quantity(name) for name in self.cell.parameters)
+        """The shared parameters in the article's order: what weighs the inputs, the states, the rest; then biases.
+
+        >>> [str(q) for q in unroll("elman").parameters]
+        ['W_x', 'W_h', 'W_y', 'b_h', 'b_y']
+        """
+        places = dict.fromkeys(self.cell.parameters, 3)
+        for edge in self.table:
+            if edge.tail.name in places and edge.terms[0] and edge.terms[0][-1].rule is LocalRule.ARGUMENT:
+                weighed = {q.name if not q.step else "state" for q in quantities(edge.terms[0][-1].value)}
+                place = 0 if weighed == {"x"} else 1 if weighed == {"state"} else 2
+                places[edge.tail.name] = min(places[edge.tail.name], place)
+        return tuple(Quantity(name) for name in sorted(places, key=places.__getitem__))
 
     @property
     def initial_states(self) -> tuple[Quantity, ...]:

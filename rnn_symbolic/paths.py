@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rnn_symbolic.errors import InputError, NotDerivable
-from rnn_symbolic.expressions import Expression, Quantity, walk
+from rnn_symbolic.expressions import Derivative, Expression, Quantity, add, at_step, multiply, walk
 from rnn_symbolic.model import Model
 from rnn_symbolic.table import Edge, Product, as_product, product_value
 
@@ -36,7 +36,7 @@ class Block:
     tail: str
     lag: int | None  # None: the tail is a parameter
     factors: Product
-    through: tuple[str, ...] | None  # what lies between, where there is one route only
+    partials: tuple[Expression, ...]  # the same, with every table entry named: ∂⁺head/∂m · ∂⁺m/∂tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,13 @@ class Leg:
     head: Quantity
     tail: Quantity
     factors: Product
-    through: tuple[Quantity, ...] | None = ()
+    chain: tuple[Expression, ...] = ()  # the block's partials, at the generic step
+
+    @property
+    def partials(self) -> tuple[Expression, ...]:
+        """The named immediate partials whose product (or sum of products) the leg is: ∂⁺h_3/∂a_3, ∂⁺a_3/∂h_2."""
+        step = self.head.step
+        return () if step is None else tuple(at_step(partial, step) for partial in self.chain)
 
 
 @dataclass(frozen=True, repr=False)
@@ -158,15 +164,16 @@ class Graph:
         """The blocks that leave ``head``, by elimination of what is not in ``stops``; sums stay nested."""
         if head in memo:
             return memo[head]
-        found: dict[tuple[str, int | None], list[tuple[Product, tuple[str, ...] | None]]] = {}
+        found: dict[tuple[str, int | None], list[tuple[Product, tuple[Expression, ...]]]] = {}
         for edge in self._rows.get(head, ()):
             tail, lag = edge.tail.name, (edge.lag if edge.tail.index else None)
+            named = Derivative(edge.head, edge.tail, immediate=True)
             if tail in self._rows and tail not in stops:  # an intermediate of the same step: go through it
                 for block in self._blocks(tail, stops, memo):
-                    route = None if block.through is None else (tail, *block.through)
-                    found.setdefault((block.tail, block.lag), []).append((edge.factors + block.factors, route))
+                    chain = (named, *block.partials)
+                    found.setdefault((block.tail, block.lag), []).append((edge.factors + block.factors, chain))
             else:
-                found.setdefault((tail, lag), []).append((edge.factors, ()))
+                found.setdefault((tail, lag), []).append((edge.factors, (named,)))
         blocks = []
         for (tail, lag), alternatives in found.items():
             factors = as_product(tuple(product for product, _ in alternatives))
@@ -174,8 +181,9 @@ class Graph:
                 raise NotDerivable(
                     f"the block from {head} to {tail} has more than {MAX_BLOCK} symbols; use --granularity node"
                 )
-            through = alternatives[0][1] if len(alternatives) == 1 else None
-            blocks.append(Block(head, tail, lag, factors, through))
+            chains = [chain for _, chain in alternatives]
+            partials = chains[0] if len(chains) == 1 else (add(*(multiply(*chain) for chain in chains)),)
+            blocks.append(Block(head, tail, lag, factors, partials))
         memo[head] = blocks
         return blocks
 
@@ -186,8 +194,7 @@ class Graph:
         if found is None:
             tail = Quantity(block.tail) if block.lag is None else Quantity(block.tail, step - block.lag)
             factors = tuple(factor.at(step) for factor in block.factors)
-            through = None if block.through is None else tuple(Quantity(name, step) for name in block.through)
-            found = self._legs[key] = Leg(Quantity(block.head, step), tail, factors, through)
+            found = self._legs[key] = Leg(Quantity(block.head, step), tail, factors, block.partials)
         return found
 
     def _entries(self, head: str, step: int) -> list[Block]:
@@ -241,6 +248,14 @@ class Graph:
                 ways[name][k] = count
         self._ways[entry] = ways
         return ways
+
+    @cached_property
+    def recurs(self) -> bool:
+        """Whether a path to the goal can pass to an earlier step, so that factors may repeat along time."""
+        leads = {name for name in self.visible if self.entry[name]}
+        for _ in self.visible:
+            leads |= {head for head in self.visible if any(b.tail in leads for b in self.inner[head])}
+        return any(b.lag for head in self.visible for b in self.inner[head] if b.tail in leads)
 
     @cached_property
     def reached(self) -> frozenset[tuple[str, int]]:
@@ -348,8 +363,9 @@ class Graph:
             return legs
         key = (id(loss_leg), id(output_leg))
         if key not in self._fused:
-            fused = Leg(output_leg.head, output_leg.tail, (collapse.result.at(t), *output_leg.factors[n:]), None)
-            self._fused[key] = (Leg(loss_leg.head, loss_leg.tail, (), None), fused)
+            fused = Leg(output_leg.head, output_leg.tail, (collapse.result.at(t), *output_leg.factors[n:]))
+            fused = replace(fused, chain=output_leg.chain)  # the names stay: only the values are replaced
+            self._fused[key] = (replace(loss_leg, factors=()), fused)
         return (legs[0], *self._fused[key], *legs[3:])
 
 

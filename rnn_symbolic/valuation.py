@@ -40,10 +40,16 @@ class Amount:
     sign: int
 
     @staticmethod
-    def of(direct: float, logarithm: SignedLog) -> Amount:
-        """The float as computed, or what the logarithm says where the float is lost."""
-        lost = not math.isfinite(direct) or (direct == 0 and logarithm.sign)
-        return Amount(float(logarithm) if lost else direct, logarithm.log10, logarithm.sign)
+    def of(direct: float, logarithm: SignedLog, exact: bool = False) -> Amount:
+        """The float as computed, or what the logarithm says where the float is lost.
+
+        ``exact`` says that the logarithm has its digits (a product, or a sum that left the range of floats on the
+        way): then a float that differs from it has lost some, in a factor below 10^−308 for example.
+        """
+        value = float(logarithm)
+        lost = not math.isfinite(direct) or (direct == 0 and bool(logarithm.sign))
+        lost = lost or (exact and not math.isclose(direct, value, rel_tol=1e-6))
+        return Amount(value if lost else direct, logarithm.log10, logarithm.sign)
 
 
 class Valuation:
@@ -100,6 +106,7 @@ class Valuation:
             except (OverflowError, ZeroDivisionError):
                 message = f"the derivative of {leg.head} by {leg.tail} has no value: a division by zero, or an overflow"
                 raise NumericalFailure(message) from None
+            direct = Amount.of(direct, logarithm, exact=True).value
             found = self._legs[id(leg)] = (direct, logarithm, leg)  # the leg is kept, so its id stays its own
         return found[0], found[1]
 
@@ -109,7 +116,7 @@ class Valuation:
         for leg in path.legs:
             number, log = self.leg(leg)
             direct, logarithm = direct * number, logarithm * log
-        return Amount.of(direct, logarithm)
+        return Amount.of(direct, logarithm, exact=True)
 
     def groups(self, graph: Graph) -> Iterator[tuple[int, int, Amount]]:
         """(loss step, entry step, sum of those paths), by dynamic programming: no path is listed; O(T²)."""
@@ -122,13 +129,13 @@ class Valuation:
         direct, logarithm = 0.0, SignedLog(0, -math.inf)
         for amount in self._entered(graph, self.model.loss_steps).values():
             direct, logarithm = direct + amount.value, logarithm + SignedLog(amount.sign, amount.log10)
-        return Amount.of(direct, logarithm)
+        return Amount.of(direct, logarithm, self.leaves_floats)
 
     def _entered(self, graph: Graph, losses: tuple[int, ...]) -> dict[int, Amount]:
         """The sum of the paths from some losses, by entry step."""
         direct = carry(graph, losses, lambda leg: self.leg(leg)[0], 1.0)
         logarithms = carry(graph, losses, lambda leg: self.leg(leg)[1], SignedLog(1, 0.0))
-        return {s: Amount.of(direct[s], logarithms[s]) for s in direct}
+        return {s: Amount.of(direct[s], logarithms[s], self.leaves_floats) for s in direct}
 
     def path_rounding(self, graph: Graph) -> float:
         """What rounding may do to `path_total`: Σ |path|, with the terms inside each factor without signs too."""
@@ -166,6 +173,14 @@ class Valuation:
         plain = adjoints(self.model, self.values, direct, 1.0)
         return plain, adjoints(self.model, self.values, logarithm, SignedLog(1, 0.0))
 
+    @cached_property
+    def leaves_floats(self) -> bool:
+        """Whether some ∂L/∂q leaves the range of normal floats, so that products with it lose digits or all."""
+        plain, logarithms = self._adjoints
+        return any(
+            not sys.float_info.min <= abs(number) < math.inf for key, number in plain.items() if logarithms[key].sign
+        )
+
     def gradient(self, wrt: Quantity) -> Amount:
         """∂L/∂wrt by the adjoint recursion."""
         if wrt.name == "y" and self.model.collapse is not None:  # the recursion goes from ℓ_t to o_t directly
@@ -174,7 +189,7 @@ class Valuation:
         key = _key(wrt)
         if key not in plain:
             return Amount(0.0, -math.inf, 0)
-        return Amount.of(plain[key], logarithms[key])
+        return Amount.of(plain[key], logarithms[key], self.leaves_floats)
 
 
 # --- rounding -----------------------------------------------------------------------------------------------------

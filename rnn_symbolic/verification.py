@@ -15,17 +15,15 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from itertools import islice, pairwise
-from typing import TYPE_CHECKING
 
+from rnn_symbolic.derivation import Derivation, Part, derive_gradient
 from rnn_symbolic.errors import NumericalFailure
 from rnn_symbolic.expressions import Derivative, Expression, Quantity, at_step, quantities, walk
 from rnn_symbolic.forms import Collected, Form, PathProduct, PathSum, Step, Written
 from rnn_symbolic.model import Model
 from rnn_symbolic.paths import Graph, Path, graph, iter_paths
+from rnn_symbolic.table import local_derivatives
 from rnn_symbolic.valuation import Valuation, carry, stand_in_valuation
-
-if TYPE_CHECKING:
-    from rnn_symbolic.derivation import Derivation
 
 TOLERANCE = 1e-9
 PROOF_STEPS = 4
@@ -42,6 +40,7 @@ LINE_COST = 20_000
 class Check(Enum):
     """What was checked; each value is the check's stable code."""
 
+    STRUCTURE = "structure"
     LINES = "lines"
     GRADIENT = "gradient"
     ADJOINT = "adjoint"
@@ -94,7 +93,10 @@ def verify_all(derivations: Sequence[Derivation], *, symbolic: bool = True, seed
     except NumericalFailure as error:
         failure = error
     for i, derivation in enumerate(derivations):
-        findings: list[Finding] = []
+        findings: list[Finding] = [_structure(derivation)]
+        if not derivation.section(Part.SUM).steps:
+            verifications.append(Verification(derivation.goal, seed, tuple(findings)))
+            continue
         if failure is not None:
             findings.append(Finding(Check.LINES, "skipped", detail=str(failure)))
         else:
@@ -111,6 +113,27 @@ def verify_all(derivations: Sequence[Derivation], *, symbolic: bool = True, seed
             findings.append(_sympy(derivation.model, derivation.goal, derivation.result))
         verifications.append(Verification(derivation.goal, seed, tuple(findings)))
     return tuple(verifications)
+
+
+def _structure(derivation: Derivation) -> Finding:
+    """No line is missing, doubled or out of place, and each has the rule and the route that belong to it.
+
+    The rows of the table are those of the cell's equations, the sections those that the table gives.
+    """
+    model = derivation.model
+    number = len(derivation.steps)
+    rows = tuple(edge for equation in model.definitions for edge in local_derivatives(equation))
+    for row in dict.fromkeys((*rows, *model.table)):
+        if row not in rows or row not in model.table:
+            return Finding(Check.STRUCTURE, "failed", number, detail=f"the table's row {row.head} <- {row.tail}")
+    again = derive_gradient(model, derivation.goal, whole=derivation.whole)
+    if derivation.sections != again.sections:
+        given = {section.part: section for section in derivation.sections}
+        part = next((s.part for s in again.sections if given.get(s.part) != s), again.sections[0].part)
+        return Finding(
+            Check.STRUCTURE, "failed", number, detail=f"the section {part.value} is not what the table gives"
+        )
+    return Finding(Check.STRUCTURE, "passed", number)
 
 
 def _made(check: Check, make: Callable[[], Finding | None]) -> Iterable[Finding]:
@@ -298,7 +321,7 @@ def _sympy(model: Model, goal: Quantity, result: Form) -> Finding:
         if not _collapse_holds(model):
             return Finding(Check.SYMPY, "failed", paths, detail="the identity for y − d does not hold")
         # with the identity proved by itself, the sum is proved for the two factors as the table has them
-        model = replace(model, collapse=None, graphs={})
+        model = replace(model, collapse=None)
         written = sp.Add(*(path.product for path in iter_paths(model, goal)))
     else:
         written = result.value(model)

@@ -13,12 +13,12 @@ from itertools import pairwise, product
 import pytest
 from latex_tools import have_katex, katex_failures, markdown_formulas, require
 
-from rnn_symbolic.article import Claim, Fact, Verdict, path_claims, study_article
+from rnn_symbolic.article import Claim, Fact, Method, Verdict, counted, path_claims, study_article
 from rnn_symbolic.article.points import find_wrong_sign, height, of_height, smallest_rational_instance
 from rnn_symbolic.errors import InputError
 from rnn_symbolic.render.article_document import MEND, article_document, article_json
 from rnn_symbolic.render.article_prose import ArticleProse, Show, article_prose, fill, placeholders, show
-from rnn_symbolic.render.document import Heading, Table
+from rnn_symbolic.render.document import Box, Heading, Table
 from rnn_symbolic.render.latex import document_latex
 from rnn_symbolic.render.markdown import document_markdown
 from rnn_symbolic.render.text import columns, document_text
@@ -440,6 +440,7 @@ def test_where_the_slope_is_a_fifth(facts):
     )
     assert rows[r"\tanh"] == pytest.approx([math.log(2 + 5**0.5), -math.log(2 + 5**0.5)], 1e-5)
     assert rows[r"\operatorname{relu}"] == rows[r"\operatorname{id}"] == []
+    assert r"-\ln\left(4\right)" in {row[2].latex for row in facts["eighty"]["preimages"]}
     for name, slope in ((r"\operatorname{logistic}", logistic_slope), (r"\tanh", tanh_slope)):
         above = [slope(k / 100) > 0.2 for k in range(-1000, 1001)]
         assert sum(a != b for a, b in pairwise(above)) == len(rows[name])
@@ -507,6 +508,8 @@ def templates(words: ArticleProse) -> dict[str, list[str]]:
         for name, c in words.claims.items()
     }
     found["introduction"] = list(words.introduction)
+    found["conventions"] = list(words.conventions)
+    found["checked"] = list(words.checked)
     found["letter"] = [*words.letter, words.letter_end]
     found |= {f"erratum of {e.claim}": [e.place, e.printed, e.should_read] for e in words.errata}
     found["slips"] = list(words.slips)
@@ -522,6 +525,7 @@ def test_both_languages_are_complete_and_say_the_same(claims):
     assert english.verdicts.keys() == chinese.verdicts.keys() == set(Verdict)
     ours, theirs = templates(english), templates(chinese)
     assert ours.keys() == theirs.keys() and len(english.slips) == len(chinese.slips)
+    assert len(english.conventions) == len(chinese.conventions) and len(english.checked) == len(chinese.checked)
     for name in ours:
         used = [{p for t in found[name] for p in placeholders(t)} for found in (ours, theirs)]
         assert used[0] == used[1], name
@@ -581,6 +585,45 @@ def test_the_document(claims, language):
         assert result in text
     if language == "en":
         assert not re.search(r"[\u3000-\u9fff]", text + document_latex(document))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_it_begins_with_the_conventions_and_says_before_the_letter_what_was_checked(claims, language):
+    blocks, words = article_document(tuple(claims.values()), language).blocks, article_prose(language)
+    boxes = {block.title: i for i, block in enumerate(blocks) if isinstance(block, Box)}
+    letter = next(i for i, b in enumerate(blocks) if isinstance(b, Heading) and b.text == words.letter_title)
+    assert boxes == {words.conventions_title: 0, words.checked_title: letter - 1}
+
+
+def test_what_was_checked_is_counted_from_the_evidence(claims):
+    everything = tuple(claims.values())
+    # six equations; three-path-sum: one of four refuted; and eight further questions
+    assert counted(everything, Method.EXPANDED)[1:] == (6 + 4 + 8, 6 + 3 + 8)
+    assert counted(everything, Method.SIMPLIFIED)[1:] == (3 + 2, 3 + 2)
+    # γ bounds, networks, 80, 1600; one complex step, two exact points, one pair of matrices
+    assert counted(everything, Method.RUN)[1:] == (4 + 5 + 16 + 32 + 4,) * 2
+    searches, tried, _ = counted(everything, Method.SEARCHED)
+    about = claims["three-path-sum"].facts
+    weights = claims["large-weight-explodes"].facts["scanned"]
+    assert (searches, tried) == (4, about["tried"] + about["fraction_tried"] + about["whole_tried"] + weights)
+    spoilt = [spoiled(c, reached=7) if c.id == "eighty" else c for c in everything]
+    assert article_json(spoilt)["checked"]["agreeing"] == article_json(everything)["checked"]["agreeing"] - 9
+    spoilt = [spoiled(c, whole=False) if c.id == "output-weight" else c for c in everything]
+    assert article_json(spoilt)["checked"]["nonzero"] == 2
+
+
+def test_some_exploding_network_has_a_negative_weight(claims):
+    """So the words must say |W_h| = 100."""
+    rows = claims["large-weight-explodes"].facts["rows"]
+    assert {abs(row[1]) for row in rows} == {100} and {row[1] for row in rows if row[-1].code == "explodes"} == {
+        100,
+        -100,
+    }
+    for language in LANGUAGES:
+        words = article_prose(language)
+        erratum = next(e.should_read for e in words.errata if e.claim == "large-weight-explodes")
+        for text in (erratum, words.claims["large-weight-explodes"].statement):
+            assert r"$\lvert{W_{h}}\rvert = 100$" in text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

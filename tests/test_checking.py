@@ -183,7 +183,7 @@ def spoil(model: Model, index: int, change: Callable[[Edge], Edge | None]) -> Mo
     rows = list(model.table)
     changed = change(rows.pop(index))
     rows[index:index] = [changed] if changed else []
-    return dataclasses.replace(model, table=tuple(rows), graphs={})
+    return dataclasses.replace(model, table=tuple(rows))
 
 
 def scaled(by: Fraction) -> Callable[[Edge], Edge]:
@@ -255,7 +255,7 @@ def test_a_collapse_that_is_wrong_fails():
     model = unroll("elman", activation="logistic", loss="cross-entropy")
     assert model.collapse is not None
     wrong = dataclasses.replace(model.collapse, result=Factor(LocalRule.COLLAPSE, Quantity("y", 0, "t")))
-    verdicts = check_at_random(dataclasses.replace(model, collapse=wrong, graphs={}))
+    verdicts = check_at_random(dataclasses.replace(model, collapse=wrong))
     assert all(v.status == "failed" for v in verdicts)
 
 

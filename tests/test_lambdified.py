@@ -118,11 +118,11 @@ def test_a_spoiled_table_shows(loss):
         rows = list(model.table)
         scaled = tuple((Factor(LocalRule.NUMBER, Number(2)), *term) for term in edge.terms)  # type: ignore[arg-type]
         rows[index] = dataclasses.replace(edge, terms=scaled)
-        other = dataclasses.replace(model, table=tuple(rows), graphs={})
+        other = dataclasses.replace(model, table=tuple(rows))
         wrong = {name: gradient(other, name)(**values) for name in right}
         assert wrong != right, f"twice {edge.head} <- {edge.tail}"
         del rows[index]
-        other = dataclasses.replace(model, table=tuple(rows), graphs={})
+        other = dataclasses.replace(model, table=tuple(rows))
         assert {name: gradient(other, name)(**values) for name in right} != right, f"no {edge.head} <- {edge.tail}"
 
 

@@ -107,7 +107,7 @@ def test_a_finding_that_was_not_made_confirms_nothing() -> None:
 
 
 def with_table(model: Model, rows: tuple[Edge, ...]) -> Model:
-    return replace(model, table=rows, graphs={})
+    return replace(model, table=rows)
 
 
 def shifted(expression: Expression) -> Expression:
@@ -364,7 +364,6 @@ def test_the_wrong_identity_is_refused() -> None:
         collapse=replace(
             model.collapse, result=Factor(LocalRule.COLLAPSE, Multiply((by, model.collapse.result.value)))
         ),
-        graphs={},
     )
     for by in (MINUS, SCALE):
         found = derive_gradient(spoil(by), "W_h").verify()

@@ -7,7 +7,7 @@ order. No language and no format is known here; `render.article_document` writes
 from __future__ import annotations
 
 from rnn_symbolic.article import forward_claims, path_claims, size_claims
-from rnn_symbolic.article.records import Check, Claim, Fact, Formula, Line, Route, Verdict, Word
+from rnn_symbolic.article.records import Check, Claim, Fact, Formula, Line, Method, Route, Tally, Verdict, Word, counted
 
 __all__ = [
     "Check",
@@ -15,9 +15,12 @@ __all__ = [
     "Fact",
     "Formula",
     "Line",
+    "Method",
     "Route",
+    "Tally",
     "Verdict",
     "Word",
+    "counted",
     "study_article",
 ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rnn_symbolic.article.proofs import L, is_zero, path_sum, total
-from rnn_symbolic.article.records import Check, Claim, Formula, Line, evidence
+from rnn_symbolic.article.records import Check, Claim, Formula, Line, Method, Tally, evidence
 from rnn_symbolic.derivation import Part, common_sections
 from rnn_symbolic.expressions import Quantity, quantities
 from rnn_symbolic.forms import Written
@@ -38,6 +38,7 @@ def forward_claim() -> Claim:
         ("h₁ = σ(W_h · h₀ + W_x · x₁ + b_h)", "y₁ = σ(W_y · h₁ + b_y)"),
         evidence(lines=tuple(lines), compared=len(names), identical=zero),
         (Check("identical", "=", "compared"),),
+        tallies=(Tally(Method.EXPANDED, "compared", "identical"),),
     )
 
 
@@ -123,6 +124,7 @@ def state_gradient_claim() -> Claim:
             rest_is_short=rest,
         ),
         (Check("to_h3", "=", 1), Check("whole", "=", True), Check("rest_is_short", "=", True)),
+        tallies=(Tally(Method.EXPANDED, "whole"), Tally(Method.EXPANDED, "rest_is_short")),
     )
 
 
@@ -151,6 +153,7 @@ def three_gradients_claim() -> Claim:
         ),
         (Check("listed", "=", "parameters"),),
         (Check("listed", "=", "weights"), Check("b_h_like_W_x", "=", True), Check("b_y_like_W_y", "=", True)),
+        tallies=(Tally(Method.EXPANDED, "b_h_like_W_x"), Tally(Method.EXPANDED, "b_y_like_W_y")),
     )
 
 
@@ -165,6 +168,6 @@ def _entry_replaced(model: Model, weight: str, other: str, entry: Any) -> bool:
     ours, theirs = list_paths(model, weight), list_paths(model, other)
     return len(ours) == len(theirs) and all(
         (p.loss_step, p.entry_step) == (q.loss_step, q.entry_step)
-        and p.product - q.product * symbol(entry(p.entry_step)) == 0
+        and (p.product - q.product * symbol(entry(p.entry_step))).expand() == 0
         for p, q in zip(ours, theirs, strict=True)
     )

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from rnn_symbolic.article.points import find_wrong_sign, smallest_rational_instance
+from rnn_symbolic.article.points import find_wrong_sign, forward_sums, smallest_rational_instance
 from rnn_symbolic.article.proofs import L, is_zero, path_line, path_sum, total
-from rnn_symbolic.article.records import Check, Claim, Formula, Route, Value, Word, evidence
+from rnn_symbolic.article.records import Check, Claim, Formula, Method, Route, Tally, Value, Word, evidence
 from rnn_symbolic.expressions import Expression, Quantity, quantities
 from rnn_symbolic.model import unroll
 from rnn_symbolic.paths import Path, count_paths, list_paths
@@ -89,6 +89,7 @@ def sum_claim(seed: int = 0, losses: str = "all") -> Claim:
         "three": found.three,
         "gradient": found.gradient,
         "confirmed": found.confirmed,
+        "confirms": abs(found.confirmed - found.gradient) < 1e-12 * abs(found.gradient),
         "tried": found.tried,
         "opposite": found.opposite,
         **_instance_facts("fraction", fraction),
@@ -99,6 +100,11 @@ def sum_claim(seed: int = 0, losses: str = "all") -> Claim:
         ("再加上第三条路径的导数就是L对Wx的求导",),
         evidence(**facts),
         (Check("three_is_last", "=", True), Check("three_is_all", "=", True)),
+        tallies=(
+            *(Tally(Method.EXPANDED, name) for name in ("three_is_last", "three_is_all", "six_is_all", "mend_holds")),
+            *(Tally(Method.RUN, name) for name in ("confirms", "fraction_confirms", "whole_confirms")),
+            *(Tally(Method.SEARCHED, name) for name in ("tried", "fraction_tried", "whole_tried")),
+        ),
     )
 
 
@@ -132,6 +138,8 @@ def _instance_facts(name: str, instance: Instance) -> dict[str, Value]:
     )
     return {
         f"{name}_size": instance.size,
+        f"{name}_tried": instance.tried,
+        f"{name}_confirms": forward_sums(instance.point) == (instance.three, instance.gradient),
         f"{name}_point": instance.point,
         f"{name}_forward": tuple((t, *row) for t, row in enumerate(instance.values, 1)),
         f"{name}_paths": routes,
@@ -187,10 +195,11 @@ def factor_claim(seed: int = 0) -> Claim:
             distinct=len(set(found.slopes)),
             product=product,
             typical=product ** (1 / 3),
-            equal_values=bool(equal - sigma_prime(same) ** 3 * symbol(Quantity("W_h")) ** 2 == 0),
+            equal_values=bool((equal - sigma_prime(same) ** 3 * symbol(Quantity("W_h")) ** 2).expand() == 0),
         ),
         (Check("distinct", "=", 1), Check("slopes_from_loss", "=", "slopes_after_h3")),
         (Check("equal_values", "=", True), Check("slopes_after_h3", "=", 3), Check("recurrent", "=", 2)),
+        (Tally(Method.EXPANDED, "equal_values"),),
     )
 
 
@@ -204,7 +213,8 @@ def recurrent_weight_claim() -> Claim:
     model = unroll("elman")
     h_paths, x_paths = list_paths(model, "W_h"), list_paths(model, "W_x")
     replaced = all(
-        p.product * symbol(Quantity("x", p.entry_step)) - q.product * symbol(Quantity("h", p.entry_step - 1)) == 0
+        (p.product * symbol(Quantity("x", p.entry_step)) - q.product * symbol(Quantity("h", p.entry_step - 1))).expand()
+        == 0
         for p, q in zip(h_paths, x_paths, strict=True)
     )
     through_h0 = [p for p in h_paths if Quantity("h", 0) in quantities(p.expression)]
@@ -220,6 +230,7 @@ def recurrent_weight_claim() -> Claim:
             lines=tuple(path_line(p) for p in h_paths if p not in through_h0),
         ),
         (Check("replaced", "=", True), Check("whole", "=", True)),
+        tallies=(Tally(Method.EXPANDED, "replaced"), Tally(Method.EXPANDED, "whole")),
     )
 
 
@@ -241,4 +252,5 @@ def output_weight_claim() -> Claim:
             lines=tuple(map(path_line, paths)),
         ),
         (Check("whole", "=", True), Check("recurrent", "=", "recurrent_W_x")),
+        tallies=(Tally(Method.EXPANDED, "whole"),),
     )

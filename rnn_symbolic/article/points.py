@@ -86,7 +86,7 @@ def _draw(rng: random.Random) -> Point:
     return Point({name: number() for name in names}, {("h", 0): 0.0}, (number(), number(), number()), targets)
 
 
-# --- the smallest exact instance -----------------------------------------------------------------------------------
+# --- a smallest exact instance ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +94,12 @@ class Instance:
     """A point in exact numbers, everything a reader writes down on the way, and the two sums.
 
     ``size`` is the sum of the heights |p| + q − 1 of the nine numbers p/q, in lowest terms: 0 has height 0, ±1 has 1,
-    ±2 and ±1/2 have 2. No instance of smaller size has all six paths different from zero and sums of opposite sign.
+    ±2 and ±1/2 have 2. No instance of smaller size has all six paths different from zero and sums of opposite sign;
+    others have the same size. The search looked at ``tried`` points.
     """
 
     size: int
+    tried: int
     point: Point  # of exact numbers
     values: tuple[tuple[Fraction, ...], ...]  # for each t: a_t, h_t, o_t, y_t, y_t − d_t
     paths: tuple[Path, ...]
@@ -149,7 +151,7 @@ def _numbers(size: int, parts: int, low: int, whole: bool, positive: int = 0) ->
 
 
 def smallest_rational_instance(*, whole: bool = False, limit: int = 14) -> Instance:
-    """The smallest point, with σ(z) = z², ½(y − d)², b = 0 and h_0 = 0, where the two sums have opposite signs.
+    """A point of the smallest size, with σ(z) = z², ½(y − d)², b = 0 and h_0 = 0, where the sums have opposite signs.
 
     The weights may be taken positive: turning the sign of W_y, of W_x and all x_t, or of W_h and all x_t
     changes no y_t, and ∂L/∂W_x at most by its sign. ``whole`` admits whole numbers only.
@@ -158,14 +160,16 @@ def smallest_rational_instance(*, whole: bool = False, limit: int = 14) -> Insta
     >>> instance.size, instance.three * instance.gradient < 0
     (7, True)
     """
+    tried = 0
     for size in range(6, limit + 1):
         for target_size in range(size - 5):
             targets = list(_numbers(target_size, 3, 0, whole))
             for numbers in _numbers(size - target_size, 6, 1, whole, positive=3):
                 outputs = slopes_of_outputs(numbers)
                 for d in targets if outputs else ():
+                    tried += 1
                     if _opposite(outputs, d):
-                        return _written_out(size, numbers[:3], numbers[3:], d)
+                        return _written_out(size, tried, numbers[:3], numbers[3:], d)
     raise ArithmeticError(f"no instance up to size {limit}")
 
 
@@ -195,13 +199,23 @@ def _opposite(outputs: Sequence[tuple[Fraction, Fraction]], d: Sequence[Fraction
     return terms[-1] * sum(terms) < 0
 
 
+def forward_sums(point: Point) -> tuple[Fraction, Fraction]:
+    """∂ℓ_T/∂W_x and ∂L/∂W_x of an instance by the forward recursion, which knows no paths."""
+    p: Any = point.parameters
+    outputs = slopes_of_outputs((p["W_x"], p["W_h"], p["W_y"], *map(Fraction, point.x)))
+    terms = [(y - Fraction(d)) * slope for (y, slope), d in zip(outputs, point.d, strict=True)]
+    return terms[-1], sum(terms, Fraction(0))
+
+
 SQUARE = Arithmetic(
     lambda number: number, {("sigma", 0): lambda z: z * z, ("sigma", 1): lambda z: 2 * z}, step_loss=None
 )
 """Exact numbers, with σ(z) = z²."""
 
 
-def _written_out(size: int, weights: Sequence[Fraction], x: Sequence[Fraction], d: Sequence[Fraction]) -> Instance:
+def _written_out(
+    size: int, tried: int, weights: Sequence[Fraction], x: Sequence[Fraction], d: Sequence[Fraction]
+) -> Instance:
     """Evaluate the path records, exactly: nothing of the search is used."""
     model = unroll("elman", steps=3, loss="squared")
     zero: Any = Fraction(0)
@@ -213,6 +227,7 @@ def _written_out(size: int, weights: Sequence[Fraction], x: Sequence[Fraction], 
     worth = tuple(math.prod(row, start=Fraction(1)) for row in factors)
     return Instance(
         size,
+        tried,
         point,
         tuple((*(values[name, t] for name in "ahoy"), values["y", t] - values["d", t]) for t in range(1, 4)),
         paths,

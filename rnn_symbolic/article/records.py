@@ -7,7 +7,7 @@ changes the verdict. Nothing here knows a language; the words live in `render`.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
@@ -114,12 +114,43 @@ class Check:
         return bool(_RELATIONS[self.relation](facts[self.left], right))
 
 
+class Method(Enum):
+    """How a fact was put to the test."""
+
+    EXPANDED = "expanded"  # is a difference zero for every σ and ℓ_t? SymPy expands it
+    SIMPLIFIED = "simplified"  # an identity of logistic, tanh or softplus, by SymPy
+    RUN = "run"  # found again from forward passes or by a complex step
+    SEARCHED = "searched"  # the points that a search looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What was tried and what of it passed, by the names of facts; a truth value is one trial.
+
+    >>> Tally(Method.RUN, "runs", "equal").counts({"runs": 8, "equal": 7})
+    (8, 7)
+    >>> Tally(Method.EXPANDED, "zero").counts({"zero": False})
+    (1, 0)
+    """
+
+    method: Method
+    tried: str
+    passed: str = ""
+
+    def counts(self, facts: dict[str, Any]) -> tuple[int, int]:
+        """How many were tried, and how many of them passed."""
+        tried = facts[self.tried]
+        passed = facts[self.passed] if self.passed else tried
+        return (1, int(tried)) if isinstance(tried, bool) else (int(tried), int(passed))
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A claim of the article: where it says so, what was computed, and what must be true of that.
 
     ``stated`` must pass for the claim to hold as the article words it; ``amended`` must pass for it to hold under
-    the condition that the statement names. With no amendment, what fails as stated needs correction.
+    the condition that the statement names. With no amendment, what fails as stated needs correction. ``tallies``
+    say which facts were proved, run again or searched for, so that a document can count them.
     """
 
     id: str
@@ -127,6 +158,7 @@ class Claim:
     evidence: tuple[Fact, ...]
     stated: tuple[Check, ...]
     amended: tuple[Check, ...] = ()
+    tallies: tuple[Tally, ...] = ()
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -142,6 +174,12 @@ class Claim:
         if self.amended and all(check.passes(facts) for check in self.amended):
             return Verdict.CONDITIONAL
         return Verdict.CORRECTION
+
+
+def counted(claims: Iterable[Claim], method: Method) -> tuple[int, int, int]:
+    """How many tallies of one method the claims have, how much was tried, and how much of it passed."""
+    counts = [tally.counts(claim.facts) for claim in claims for tally in claim.tallies if tally.method is method]
+    return len(counts), sum(tried for tried, _ in counts), sum(passed for _, passed in counts)
 
 
 def evidence(**facts: Value) -> tuple[Fact, ...]:

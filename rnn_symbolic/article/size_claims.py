@@ -3,10 +3,11 @@ r"""The claims about size: when the factor before x_1 vanishes, when it explodes
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from fractions import Fraction
 
 from rnn_symbolic.article import runs
-from rnn_symbolic.article.records import Check, Claim, Formula, Word, evidence
+from rnn_symbolic.article.records import Check, Claim, Formula, Line, Method, Tally, Word, evidence
 from rnn_symbolic.article.slopes import (
     CONSTANT_SLOPES,
     FIFTH,
@@ -26,6 +27,9 @@ SMALL = Fraction(1, 10)
 """A recurrent weight far below 1."""
 SMOOTH = ("logistic", "tanh", "softplus")
 LAG = 100
+ROUNDING = 1e-12
+TOLERANCE = Fraction(1, 10**6)
+"""How far a forward pass may be from 80, or 1600, for its inputs to count."""
 
 
 def _name(activation: str) -> Formula:
@@ -38,10 +42,15 @@ def _matrix(m: runs.Matrix) -> Formula:
     return Formula("(" + r",\; ".join(rows) + ")")
 
 
+def _triple(letter: str, values: Iterable[str]) -> Line:
+    """(x_1, x_2, x_3) = (…, …, …), a line of its own."""
+    names = r",\; ".join(f"{letter}_{{{t}}}" for t in (1, 2, 3))
+    return Line(f"({names})", ("(" + r",\; ".join(values) + ")",))
+
+
 def matrices_claim() -> Claim:
     """D_3 W D_2 W D_1 in whole numbers, against every way of collecting D_3 D_2 D_1 and W²."""
     example = runs.matrix_example()
-    masks = (rf"D_{{{t}}} = \operatorname{{diag}}({a}, {b})" for t, (a, b) in enumerate(example.masks, 1))
     forms = ("D_{3} D_{2} D_{1} W_{h}^{2}", "W_{h} D_{3} D_{2} D_{1} W_{h}", "W_{h}^{2} D_{3} D_{2} D_{1}")
     rows = [(Formula("D_{3} W_{h} D_{2} W_{h} D_{1}"), _matrix(example.ordered))]
     rows += [(Formula(form), _matrix(found)) for form, found in zip(forms, example.collected, strict=True)]
@@ -50,13 +59,16 @@ def matrices_claim() -> Claim:
         ("一个词向量", "权重矩阵"),
         evidence(
             W=_matrix(example.W),
-            inputs=Formula(r",\; ".join(f"x_{{{t}}} = ({a}, {b})" for t, (a, b) in enumerate(example.inputs, 1))),
-            masks=Formula(r",\; ".join(masks)),
+            inputs=_triple("x", (f"({a}, {b})" for a, b in example.inputs)),
+            masks=_triple("D", (rf"\operatorname{{diag}}({a}, {b})" for a, b in example.masks)),
             products=tuple(rows),
+            forms=len(example.collected),
+            collected_equal=example.collected.count(example.ordered),
             collects=example.collects,
             measured_is_ordered=example.measured == example.ordered,
         ),
         (Check("collects", "=", True), Check("measured_is_ordered", "=", True)),
+        tallies=(Tally(Method.RUN, "measured_is_ordered"),),
     )
 
 
@@ -70,6 +82,7 @@ def small_weight_claim() -> Claim:
         bounds.append(bound)
         measured = runs.run(activation, W_h, runs.ORDINARY).factor
         rows.append((_name(activation), gamma, 1 / gamma, bound, measured))
+    proved = [slope_is_as_stated(name) for name in SMOOTH]
     steep = runs.run("exp", W_h, (2.0, 2.0, 2.0))
     large = Fraction(2)
     return Claim(
@@ -79,7 +92,11 @@ def small_weight_claim() -> Claim:
             weight=SMALL,
             rows=tuple(rows),
             worst=max(bounds),
-            slopes_proved=all(slope_is_as_stated(name) for name in SMOOTH),
+            bounded=len(rows),
+            within=sum(abs(row[4].value) <= float(row[3]) * (1 + ROUNDING) for row in rows),
+            slopes=len(proved),
+            slopes_confirmed=sum(proved),
+            slopes_proved=all(proved),
             steep=steep.factor.value,
             steep_steps=tuple(steep.steps),
             steep_input=2,
@@ -89,6 +106,7 @@ def small_weight_claim() -> Claim:
         ),
         (Check("worst", "<", 1), Check("steep", "<", 1)),
         (Check("worst", "<", 1), Check("slopes_proved", "=", True), Check("large_step", "<", 1)),
+        (Tally(Method.SIMPLIFIED, "slopes", "slopes_confirmed"), Tally(Method.RUN, "bounded", "within")),
     )
 
 
@@ -152,9 +170,10 @@ def _log10(number: Fraction) -> float:
 
 
 def large_weight_claim() -> Claim:
-    """One W_h = 100, five verdicts; and why the smooth activations saturate: the maximum of σ'(w y) w over w."""
+    """One size |W_h| = 100, five networks; and why the smooth activations saturate: the maximum of σ'(w y) w over w."""
     cases = runs.five_cases()
     logistic, tanh = saturation("logistic"), saturation("tanh")
+    stationary = [logistic.stationary, tanh.stationary]
     scan = [10 ** (k / 10) for k in range(-20, 31)]
     least_state = Fraction(1, 2)
     bound = logistic.scaled / float(least_state)
@@ -163,6 +182,7 @@ def large_weight_claim() -> Claim:
         for c in cases
     )
     fixed = cases[-1]
+    decided = sum(c.explodes == (min(map(abs, c.long.steps)) > 1) for c in cases)
     return Claim(
         "large-weight-explodes",
         ("梯度爆炸是因为", "如果Wh很大比如说是100"),
@@ -171,7 +191,8 @@ def large_weight_claim() -> Claim:
             exploding=sum(c.explodes for c in cases),
             rows=rows,
             long=runs.LONG,
-            condition_decides=all(c.explodes == (min(map(abs, c.long.steps)) > 1) for c in cases),
+            decided=decided,
+            condition_decides=decided == len(cases),
             fixed_weight=fixed.W_h,
             fixed_point=fixed.three.states[0],
             fixed_step=fixed.three.steps[0],
@@ -181,7 +202,9 @@ def large_weight_claim() -> Claim:
             ),
             maximum_logistic=logistic.scaled,
             maximum_tanh=tanh.scaled,
-            stationary=logistic.stationary and tanh.stationary,
+            maximised=len(stationary),
+            stationary_ones=sum(stationary),
+            stationary=all(stationary),
             least_state=least_state,
             bound=bound,
             scanned=len(scan),
@@ -194,6 +217,11 @@ def large_weight_claim() -> Claim:
             Check("condition_decides", "=", True),
             Check("stationary", "=", True),
             Check("scan_maximum", "<", "bound"),
+        ),
+        (
+            Tally(Method.SIMPLIFIED, "maximised", "stationary_ones"),
+            Tally(Method.RUN, "cases", "decided"),
+            Tally(Method.SEARCHED, "scanned"),
         ),
     )
 
@@ -258,13 +286,16 @@ def eighty_claim() -> Claim:
             triples=len(tables["logistic"]),
             logistic=table("logistic"),
             tanh=table("tanh"),
+            sequences=len(every),
+            reached=sum(abs(r.factor - float(product)) < TOLERANCE for r in every),
             worst_error=max(abs(r.factor - float(product)) for r in every),
             least_moved=min(moved),
             greatest_moved=max(moved),
             move=Fraction(1, 10),
         ),
         (Check("product", "=", 80), Check("impossible", "=", 0)),
-        (Check("product", "=", 80), Check("triples", "=", 8), Check("worst_error", "<", Fraction(1, 10**6))),
+        (Check("product", "=", 80), Check("triples", "=", 8), Check("worst_error", "<", TOLERANCE)),
+        (Tally(Method.RUN, "sequences", "reached"),),
     )
 
 
@@ -281,7 +312,9 @@ def one_more_step_claim() -> Claim:
             after=after,
             step=FIFTH * hundred,
             sequences=len(runs_of_four),
+            reached=sum(abs(r.factor - float(after)) < TOLERANCE for r in runs_of_four),
             worst_error=max(abs(r.factor - float(after)) for r in runs_of_four),
         ),
-        (Check("after", ">", "before"), Check("worst_error", "<", Fraction(1, 10**6))),
+        (Check("after", ">", "before"), Check("worst_error", "<", TOLERANCE)),
+        tallies=(Tally(Method.RUN, "sequences", "reached"),),
     )

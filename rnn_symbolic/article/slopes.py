@@ -1,7 +1,8 @@
 r"""What σ' can be: its supremum, the points where it is 0.2, and the greatest |σ'(w y) w| at a fixed state y.
 
-The slope of each activation is a polynomial in one bounded variable s: for logistic and tanh s is the value itself,
-σ' = s(1 − s) and 1 − s², so the supremum is a question about a polynomial on an interval.
+The slope of each smooth activation is a polynomial in one bounded variable s: for logistic and tanh s is the value
+itself, σ' = s(1 − s) and 1 − s²; for softplus s = logistic(z) and σ' = s. So the supremum is a question about a
+polynomial on an interval. ReLU and the identity are straight: the slopes of their pieces are listed.
 """
 
 from __future__ import annotations
@@ -133,10 +134,11 @@ def preimages(name: str, wanted: Fraction = FIFTH) -> tuple[Preimage, ...]:
 
 
 def _latex(expression: Any) -> str:
-    """SymPy's LaTeX, without the braces and spaces around the argument of a function."""
+    """SymPy's LaTeX, without the braces and spaces around the argument of a function and after a leading sign."""
     import sympy as sp
 
     text: str = sp.latex(expression, ln_notation=True)
+    text = re.sub(r"^- ", "-", text)
     return re.sub(r"\\(ln|tanh)\{\\left\((.*?) ?\\right\)\}", r"\\\1\\left(\2\\right)", text)
 
 

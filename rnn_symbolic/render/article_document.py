@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from rnn_symbolic.article import Claim, Formula, Line, Route, Verdict, Word
+from rnn_symbolic.article import Claim, Formula, Line, Method, Route, Verdict, Word, counted
 from rnn_symbolic.expressions import Number
 from rnn_symbolic.numeric import Point
 from rnn_symbolic.printing import latex, latex_name
 from rnn_symbolic.render.article_prose import ArticleProse, Show, article_prose, fill, show
-from rnn_symbolic.render.document import Block, Bullets, Display, Document, Heading, Paragraph, Row, Table
+from rnn_symbolic.render.document import Block, Box, Bullets, Display, Document, Heading, Paragraph, Row, Table
 from rnn_symbolic.render.text import inline_text
 from rnn_symbolic.valuation import Amount
 
@@ -31,7 +31,7 @@ MEND = (
 
 
 def article_document(claims: Sequence[Claim], language: str = "en") -> Document:
-    """The review: each claim in turn, then the errata and the letter."""
+    """The review: the conventions, each claim in turn, the errata, what was checked, and the letter."""
     words = article_prose(language)
     by_id = {claim.id: claim for claim in claims}
     summary = _summary(claims)
@@ -39,7 +39,8 @@ def article_document(claims: Sequence[Claim], language: str = "en") -> Document:
     def text(template: str, own: Mapping[str, Any] = summary) -> str:
         return fill(template, own, by_id, words.words)
 
-    blocks: list[Block] = [Paragraph(text(paragraph)) for paragraph in words.introduction]
+    blocks: list[Block] = [Box(words.conventions_title, tuple(map(text, words.conventions)))]
+    blocks.extend(Paragraph(text(paragraph)) for paragraph in words.introduction)
     for number, claim in enumerate(claims, 1):
         about, facts = words.claims[claim.id], claim.facts
         blocks.append(Heading(f"{number}. {about.title}"))
@@ -54,6 +55,7 @@ def article_document(claims: Sequence[Claim], language: str = "en") -> Document:
     blocks.append(Table(words.errata_header, rows))
     blocks.append(Paragraph(words.slips_introduction))
     blocks.append(Bullets(words.slips))
+    blocks.append(Box(words.checked_title, tuple(map(text, words.checked))))
     blocks.append(Heading(words.letter_title))
     blocks.extend(Paragraph(text(paragraph)) for paragraph in words.letter)
     blocks.append(Display(MEND))
@@ -62,12 +64,34 @@ def article_document(claims: Sequence[Claim], language: str = "en") -> Document:
 
 
 def _summary(claims: Sequence[Claim]) -> dict[str, Any]:
+    """What the review counts over all its claims."""
     found = [claim.verdict for claim in claims]
     return {
         "total": len(found),
         "holding": found.count(Verdict.HOLDS),
         "conditional": found.count(Verdict.CONDITIONAL),
         "correcting": found.count(Verdict.CORRECTION),
+        **_checked(claims),
+    }
+
+
+def _checked(claims: Sequence[Claim]) -> dict[str, int]:
+    """How much was proved, run again, searched and compared, from the evidence."""
+    _, expanded, zero = counted(claims, Method.EXPANDED)
+    _, simplified, confirmed = counted(claims, Method.SIMPLIFIED)
+    _, run, agreeing = counted(claims, Method.RUN)
+    searches, searched, _ = counted(claims, Method.SEARCHED)
+    return {
+        "expanded": expanded,
+        "zero": zero,
+        "nonzero": expanded - zero,
+        "simplified": simplified,
+        "confirmed": confirmed,
+        "run": run,
+        "agreeing": agreeing,
+        "searches": searches,
+        "searched": searched,
+        "comparisons": sum(len(claim.stated) + len(claim.amended) for claim in claims),
     }
 
 
@@ -153,8 +177,10 @@ def article_json(claims: Sequence[Claim], language: str = "en") -> dict[str, Any
         )
     return {
         "schema_version": SCHEMA_VERSION,
+        "conventions": list(map(text, words.conventions)),
         "claims": found,
         "errata": [{key: inline_text(value) for key, value in row.items()} for row in _errata(claims, words)],
+        "checked": _checked(claims),
         "letter": [text(paragraph) for paragraph in (*words.letter, words.letter_end)],
         "mend": [f"{row.left} = {' '.join(row.right)}" for row in MEND],
     }

@@ -7,7 +7,7 @@ from rnn_symbolic.render.article_prose import ArticleProse, ClaimProse, Erratum,
 
 _FORWARD = (r"$t$", r"$a_{t}$", r"$h_{t}$", r"$o_{t}$", r"$y_{t}$", r"$y_{t} - d_{t}$")
 _PATHS = ("path from $L$", "its factors, in order", "value")
-_TRIPLES = ("signs", "$x_{1}$", "$x_{2}$", "$x_{3}$", "factor", "$x_{2}$ less", "$x_{2}$ more")
+_TRIPLES = ("$x_{1}$", "$x_{2}$", "$x_{3}$", "factor", "$x_{2}$ less", "$x_{2}$ more")
 
 CLAIMS = {
     "forward-equations": ClaimProse(
@@ -47,7 +47,7 @@ CLAIMS = {
         r"each of them has two readers, its own output and the next state.",
         (
             r"Paths from $L$: $«to_h3»$ to $h_{3}$, $«to_h2»$ to $h_{2}$, $«to_h1»$ to $h_{1}$. "
-            r"SymPy's derivative of $L$ by $h_{3}$ minus the one path is zero: «whole».",
+            r"SymPy's derivative of $L$ with respect to $h_{3}$ minus the one path is zero: «whole».",
             Show("readers"),
             r"What the way through $h_{3}$ leaves out of $\frac{\partial L}{\partial h_{2}}$ is exactly "
             r"$«short»$ (SymPy agrees: «rest_is_short»).",
@@ -55,8 +55,8 @@ CLAIMS = {
     ),
     "three-gradients": ClaimProse(
         "Which gradients are needed",
-        "“the first is the derivative of the error by the input weights, the second by the hidden weights, "
-        "the third by the output weights”.",
+        "“the first is the derivative of the error with respect to the input weights, the second with respect to the "
+        "hidden weights, the third with respect to the output weights”.",
         r"Complete for a network without biases. The equations have them: $«biases»$ need gradients too. "
         r"They cost nothing new: put $1$ in the place of $x_{s}$, and of $h_{t}$.",
         (
@@ -80,7 +80,7 @@ CLAIMS = {
     ),
     "three-path-sum": ClaimProse(
         r"The three paths add up to the gradient",
-        r"“add the derivative along the third path, and that is the derivative of $L$ by $W_{x}$”.",
+        r"“add the derivative along the third path, and that is the derivative of $L$ with respect to $W_{x}$”.",
         r"The sum is exactly $\frac{\partial \ell_{3}}{\partial W_{x}}$. It is $\frac{\partial L}{\partial W_{x}}$ only "
         r"if $L = \ell_{3}$. With $L = \ell_{1} + \ell_{2} + \ell_{3}$ even its sign can be wrong, and a step of gradient "
         r"descent then goes uphill.",
@@ -98,13 +98,13 @@ CLAIMS = {
             r"To be checked with a pencil. Take $\sigma(z) = z^{2}$, so $\sigma'(z) = 2 z$, with "
             r"$\ell_{t} = \tfrac{1}{2} (y_{t} - d_{t})^{2}$ and $b_{h} = b_{y} = h_{0} = 0$. Measure a number "
             r"$\tfrac{p}{q}$ in lowest terms by $\lvert{p}\rvert + q - 1$, and a point by the sum over its numbers. "
-            r"We searched all points by growing size. The smallest at which no path is zero and the two sums differ in sign "
-            r"has size $«fraction_size»$:",
+            r"We searched all points by growing size. This is one of the smallest at which no path is zero and the two sums "
+            r"differ in sign; it has size $«fraction_size»$, and none is smaller:",
             Show("fraction_point"),
             Show("fraction_forward", _FORWARD),
             Show("fraction_paths", _PATHS),
             r"The three paths give $«fraction_three»$, all of them $«fraction_gradient»$.",
-            r"The smallest point in whole numbers has size $«whole_size»$:",
+            r"One of the smallest such points in whole numbers has size $«whole_size»$; of these, too, none is smaller:",
             Show("whole_point"),
             Show("whole_forward", _FORWARD),
             Show("whole_paths", _PATHS),
@@ -133,22 +133,26 @@ CLAIMS = {
         r"before $x_{1}$ is the ordered product $D_{3} W_{h} D_{2} W_{h} D_{1}$. The formula with powers is for numbers, "
         r"that is, for vectors of size $1$.",
         (
-            r"A ReLU network of two units in whole numbers: $W_{x}$ is the identity, $W_{h} = «W»$ row by row, "
-            r"$h_{0} = 0$ and $«inputs»$. The forward pass gives $«masks»$.",
+            r"A ReLU network of two units in whole numbers: $W_{x}$ is the identity, $W_{h} = «W»$ row by row, $h_{0} = 0$, and the inputs are",
+            Show("inputs"),
+            "The forward pass gives",
+            Show("masks"),
             Show("products", ("product", "value, row by row")),
             r"Moving $x_{1}$ a little and running the network again gives the ordered product: «measured_is_ordered». "
-            r"One of the collected forms equals it: «collects».",
+            r"Of the $«forms»$ collected forms, $«collected_equal»$ equal it.",
         ),
     ),
     "small-weight-vanishes": ClaimProse(
         "Small weights make it vanish",
         "“if the weight is far below 1, then its square times the cube of the activation is certainly far below 1”.",
-        r"Right when $\lvert{\sigma'}\rvert \le 1$, as for tanh and ReLU. What decides is "
-        r"$\lvert{\sigma'(a_{t}) W_{h}}\rvert < 1$ at each step; with $\gamma = \sup \lvert{\sigma'}\rvert$ it is enough that "
-        r"$\lvert{W_{h}}\rvert < \tfrac{1}{\gamma}$. A small $W_{h}$ is neither needed nor, for an unbounded $\sigma'$, enough.",
+        r"Right when $\lvert{\sigma'}\rvert \le 1$, as for tanh and ReLU. It is enough that "
+        r"$\lvert{\sigma'(a_{t}) W_{h}}\rvert$ stays below some $q < 1$, for which, with $\gamma = \sup \lvert{\sigma'}\rvert$, "
+        r"it is enough that $\lvert{W_{h}}\rvert < \tfrac{1}{\gamma}$. It is not necessary: single steps may exceed $1$ while "
+        r"the product still vanishes. A small $W_{h}$ is neither needed nor, for an unbounded $\sigma'$, enough.",
         (
-            r"At $W_{h} = «weight»$, with the suprema found from $\sigma'$ as a polynomial in $\sigma$ "
-            r"(SymPy confirms the polynomials: «slopes_proved»):",
+            r"At $W_{h} = «weight»$. The suprema $\gamma$ are found from $\sigma'$ as a polynomial in one bounded variable: "
+            r"in $\sigma$ itself for logistic and tanh, in $\operatorname{logistic}(z)$ for softplus (SymPy confirms "
+            r"$«slopes_confirmed»$ of the $«slopes»$ polynomials). ReLU has the slopes $0$ and $1$.",
             Show(
                 "rows",
                 (r"$\sigma$", r"$\gamma$", r"$\tfrac{1}{\gamma}$", r"$\gamma^{3} W_{h}^{2}$", "at ordinary inputs"),
@@ -156,7 +160,7 @@ CLAIMS = {
             r"Not enough: for $\sigma = \exp$ at the same weight and $x_{1} = x_{2} = x_{3} = «steep_input»$ the factor is "
             r"$«steep»$, because $\sigma'(a_{t}) W_{h}$ is $«steep_steps:3»$.",
             r"Not needed: logistic at $W_{h} = «large_weight»$ has $\lvert{\sigma'(a_{t}) W_{h}}\rvert \le «large_step»$; "
-            r"on random inputs the mean step is $«large_growth:3»$.",
+            r"on random inputs the geometric mean of the steps is $«large_growth:3»$.",
         ),
     ),
     "first-input": ClaimProse(
@@ -179,8 +183,8 @@ CLAIMS = {
         r"vanish like $q^{k}$. It is not a property of every RNN: near $1$ they stay. And it is those terms that "
         r"vanish, not the whole gradient.",
         (
-            r"The derivative of the state by the state $«lag»$ steps earlier, on random positive inputs:",
-            Show("rows", (r"$\sigma$", r"$W_{h}$", "mean step", "derivative")),
+            r"The derivative of the state with respect to the state $«lag»$ steps earlier, on random positive inputs:",
+            Show("rows", (r"$\sigma$", r"$W_{h}$", "step (geometric mean)", "derivative")),
             r"For logistic at $W_{h} = 1$ the bound $\gamma^{«lag»}$ is $«bound»$.",
             r"In two dimensions, with $\sigma$ the identity and the rotation $W_{h} = «rotation»$: after $«lag»$ steps, in exact "
             r"numbers, every length is kept: «rotation_keeps».",
@@ -189,16 +193,16 @@ CLAIMS = {
     "large-weight-explodes": ClaimProse(
         r"A large $W_{h}$ makes it explode",
         r"“the gradient explodes because, if $W_{h}$ is large, say 100, …”.",
-        r"It explodes where $\lvert{\sigma'(a_{t}) W_{h}}\rvert > 1$ at each step. A large $W_{h}$ does not give that by itself: "
-        r"it also drives $a_{t}$ outward, where tanh and logistic are flat. One weight, $«cases»$ networks: "
+        r"It explodes where $\lvert{\sigma'(a_{t}) W_{h}}\rvert$ stays above some $q > 1$. A large $W_{h}$ does not give that by itself: "
+        r"it also drives $a_{t}$ outward, where tanh and logistic are flat. Of $«cases»$ networks with $\lvert{W_{h}}\rvert = 100$, "
         r"$«exploding»$ explode.",
         (
             Show("rows", ("network", r"$W_{h}$", "factor at $T = 3$", "growth per step", "verdict")),
-            r"The factor at $T = 3$ has one $\sigma'$ more than $W_{h}$; what counts is the growth, the mean over "
-            r"$T = «long»$ steps. In every row it exceeds $1$ exactly where all "
+            r"The factor at $T = 3$ has one $\sigma'$ more than $W_{h}$; what counts is the growth, the geometric mean of "
+            r"$\lvert{\sigma'(a_{t}) W_{h}}\rvert$ from $t = 2$ to $T = «long»$. In every row it exceeds $1$ exactly where all "
             r"$\lvert{\sigma'(a_{t}) W_{h}}\rvert$ do: «condition_decides».",
             r"Why the smooth ones saturate. Keep a state $y > 0$ fixed, without input or bias. One step has the factor "
-            r"$\sigma'(w y)\,w$. With $u = w y$ its derivative by $w$ is $\sigma'(u) (1 - u \tanh(\tfrac{u}{2}))$ for logistic "
+            r"$\sigma'(w y)\,w$. With $u = w y$ its derivative with respect to $w$ is $\sigma'(u) (1 - u \tanh(\tfrac{u}{2}))$ for logistic "
             r"and $\sigma'(u) (1 - 2 u \tanh u)$ for tanh (SymPy confirms both: «stationary»). The products with $\tanh$ grow "
             r"from $0$ without bound, so there is one maximum:",
             Show("maxima", (r"$\sigma$", "condition", "root $u$", "maximum times $y$"), digits=15),
@@ -228,10 +232,10 @@ CLAIMS = {
             r"Where is $\sigma'(a) = 0.2$?",
             Show("preimages", (r"$\sigma$", "solutions", "exactly", "as numbers")),
             r"With $W_{x} = 1$, $b = 0$, $h_{0} = 0$ this makes $«triples»$ input sequences for each of the two. We computed them "
-            r"from $x_{t} = a_{t} - W_{h} h_{t-1}$ and ran the network; the last columns move $x_{2}$ by $«move:d»$. Logistic:",
-            Show("logistic", _TRIPLES),
-            r"Tanh:",
-            Show("tanh", _TRIPLES),
+            r"from $x_{t} = a_{t} - W_{h} h_{t-1}$ and ran the network. A row names the signs of $a_{1}, a_{2}, a_{3}$; the last "
+            r"columns move $x_{2}$ by $«move:d»$.",
+            Show("logistic", ("logistic", *_TRIPLES)),
+            Show("tanh", ("tanh", *_TRIPLES)),
             r"All give 80, up to $«worst_error:2»$. Moving $x_{2}$ by $«move:d»$ makes anything between $«least_moved:3»$ and "
             r"$«greatest_moved:4»$ of it.",
         ),
@@ -248,7 +252,7 @@ CLAIMS = {
     ),
     "recurrent-weight": ClaimProse(
         r"$W_{h}$ is derived likewise",
-        r"“there is also the derivative of $L$ by $W_{h}$”, derived in the same way.",
+        r"“there is also the derivative of $L$ with respect to $W_{h}$”, derived in the same way.",
         r"Right: the same paths, with $h_{s-1}$ in the place of $x_{s}$. With $h_{0} = 0$ those that enter at step $1$ are zero.",
         (
             r"There are $«paths»$ paths; each is the path to $W_{x}$ with $h_{s-1}$ for $x_{s}$: «replaced». Their sum minus "
@@ -258,7 +262,7 @@ CLAIMS = {
     ),
     "output-weight": ClaimProse(
         r"$W_{y}$ is derived likewise",
-        r"“the derivatives of $L$ by $W_{h}$ and $W_{y}$ are all derived in the same way”.",
+        r"“the derivatives of $L$ with respect to $W_{h}$ and $W_{y}$ are all derived in the same way”.",
         r"The method is the same, the result is not: no path to $W_{y}$ goes back in time. There is one for each step and no "
         r"$W_{h}$ in it, so this gradient neither vanishes nor explodes by the mechanism described.",
         (
@@ -273,7 +277,7 @@ ERRATA = (
     Erratum(
         "three-gradients",
         "the three gradients",
-        "by the input, hidden and output weights",
+        "with respect to the input, hidden and output weights",
         "add $«three-gradients.biases»$",
     ),
     Erratum(
@@ -282,8 +286,8 @@ ERRATA = (
     Erratum(
         "three-path-sum",
         "the sum of the three",
-        r"the derivative of $L$ by $W_{x}$",
-        r"the derivative of $\ell_{3}$ by $W_{x}$; for $L$ add the other $«three-paths.absent»$ paths",
+        r"the derivative of $L$ with respect to $W_{x}$",
+        r"the derivative of $\ell_{3}$ with respect to $W_{x}$; for $L$ add the other $«three-paths.absent»$ paths",
     ),
     Erratum(
         "cube-and-square",
@@ -301,7 +305,7 @@ ERRATA = (
         "small-weight-vanishes",
         "vanishing",
         "the weight is far below 1",
-        r"$\lvert{\sigma'(a_{t}) W_{h}}\rvert$ stays below $1$ at each step",
+        r"$\lvert{\sigma'(a_{t}) W_{h}}\rvert$ stays below some $q < 1$",
     ),
     Erratum("first-input", r"the influence of $x_{1}$", r"on $L$", r"on $\ell_{3}$"),
     Erratum(
@@ -314,7 +318,7 @@ ERRATA = (
         "large-weight-explodes",
         "explosion",
         r"$W_{h}$ is large",
-        r"$\lvert{\sigma'(a_{t}) W_{h}}\rvert > 1$ at each step; at $W_{h} = 100$ this holds for "
+        r"$\lvert{\sigma'(a_{t}) W_{h}}\rvert$ stays above some $q > 1$; at $\lvert{W_{h}}\rvert = 100$ this holds for "
         r"$«large-weight-explodes.exploding»$ of the $«large-weight-explodes.cases»$ networks above",
     ),
     Erratum("activation-is-0.2", "the example", "the activation is 0.2", "the derivative of the activation is 0.2"),
@@ -339,8 +343,19 @@ ENGLISH = ArticleProse(
         r"order: what it says, our verdict, the exact statement, and the evidence. Every number was computed while this "
         r"page was written. Of $«total»$ claims $«holding»$ hold as they stand, $«conditional»$ hold under a condition, and "
         r"$«correcting»$ need correction.",
-        r"Notation: $a_{t}$ and $o_{t}$ are the arguments of $\sigma$ in $h_{t} = \sigma(a_{t})$ and $y_{t} = \sigma(o_{t})$; "
-        r"$\ell_{t}$ is the article's loss1, loss2, loss3, with target $d_{t}$; $L = \ell_{1} + \ell_{2} + \ell_{3}$.",
+    ),
+    conventions_title="Conventions",
+    conventions=(
+        r"There are $T = 3$ steps unless another $T$ is named. All quantities are scalars, as in the article's calculation; "
+        r"where matrices are meant, it is said.",
+        r"$a_{t}$ and $o_{t}$ are the arguments of $\sigma$: $h_{t} = \sigma(a_{t})$ and $y_{t} = \sigma(o_{t})$. "
+        r"$\sigma$ is any differentiable function unless one is named, and $\sigma'$ is always taken there: $\sigma'(a_{t})$, "
+        r"$\sigma'(o_{t})$. ReLU has $\sigma'(0) = 0$.",
+        r"$\ell_{t}$ is the article's loss1, loss2, loss3, with the target $d_{t}$ inside; $\ell_{t}'(y_{t})$ is its derivative "
+        r"with respect to $y_{t}$.",
+        r"$L = \ell_{1} + \ell_{2} + \ell_{3}$, the sum, not the mean.",
+        r"$\tfrac{\partial L}{\partial W_{x}}$ is the total derivative: everything that depends on $W_{x}$ moves. The factors of "
+        r"a path are immediate derivatives: of one equation, with its other operands standing still.",
     ),
     says="The article says: ",
     verdict="Verdict: ",
@@ -373,6 +388,16 @@ ENGLISH = ArticleProse(
         "“the cube of the activation”, once: the cube of its derivative.",
         "“all RNNs cannot …” reads better as “therefore an RNN cannot …”.",
     ),
+    checked_title="What was checked",
+    checked=(
+        r"SymPy was asked $«expanded»$ times whether a difference is zero for every $\sigma$ and $\ell_{t}$. Expanded, "
+        r"$«zero»$ are zero: proved; $«nonzero»$ not: refuted.",
+        r"Of $«simplified»$ identities about the slopes of logistic, tanh and softplus SymPy confirms $«confirmed»$.",
+        r"$«run»$ times a result was compared with what forward passes of the network, or a complex step of one, give; "
+        r"$«agreeing»$ agree.",
+        r"$«searches»$ searches looked at $«searched»$ points: random ones, small fractions, small whole numbers, and weights.",
+        r"The verdicts are not typed: they follow from $«comparisons»$ comparisons of the facts above.",
+    ),
     letter_title="To the author",
     letter=(
         r"Thank you for deriving this by hand, for saying openly where it may not be rigorous, and for asking the reader to try it. "
@@ -385,7 +410,9 @@ ENGLISH = ArticleProse(
         r"and in your example $0.2$ is the value of $\sigma'$, not of $\sigma$; and $W_{h} = 100$ explodes with ReLU, but "
         r"mostly saturates tanh and logistic.",
         r"Two lines mend it. For the gradient, write the first line below (or write loss3 where you write $L$, and leave the rest "
-        r"as it is). For vanishing and exploding, compare each factor of the second line with $1$, instead of $W_{h}$ alone.",
+        r"as it is). For vanishing and exploding, look at the product in the second line instead of at $W_{h}$ alone: "
+        r"it vanishes with growing lag where its factors stay below some $q < 1$ in size, and explodes where they stay above "
+        r"some $q > 1$.",
     ),
     letter_end=r"The first line was compared with SymPy's derivative, their difference is zero: «three-path-sum.mend_holds». "
     r"With kind regards, and with thanks for an article that invites its readers to check it.",

@@ -56,6 +56,8 @@ class ArticleProse:
 
     title: str
     introduction: tuple[str, ...]
+    conventions_title: str
+    conventions: tuple[str, ...]
     says: str
     verdict: str
     verdicts: Mapping[Verdict, str]
@@ -68,6 +70,8 @@ class ArticleProse:
     errata: tuple[Erratum, ...]
     slips_introduction: str
     slips: tuple[str, ...]
+    checked_title: str
+    checked: tuple[str, ...]
     letter_title: str
     letter: tuple[str, ...]
     letter_end: str

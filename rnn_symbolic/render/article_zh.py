@@ -7,7 +7,7 @@ from rnn_symbolic.render.article_prose import ArticleProse, ClaimProse, Erratum,
 
 _FORWARD = (r"$t$", r"$a_{t}$", r"$h_{t}$", r"$o_{t}$", r"$y_{t}$", r"$y_{t} - d_{t}$")
 _PATHS = ("从 $L$ 出发的路径", "各因子（按顺序）", "数值")
-_TRIPLES = ("符号", "$x_{1}$", "$x_{2}$", "$x_{3}$", "因子", "$x_{2}$ 减小", "$x_{2}$ 增大")
+_TRIPLES = ("$x_{1}$", "$x_{2}$", "$x_{3}$", "因子", "$x_{2}$ 减小", "$x_{2}$ 增大")
 
 CLAIMS = {
     "forward-equations": ClaimProse(
@@ -18,8 +18,8 @@ CLAIMS = {
         r"导数正是在这些点上取值的。",
         (
             Show("lines"),
-            r"我们把文中的公式和程序自带的 elman 单元都展开、代入，再逐个相减：$«compared»$ 个差中有 $«identical»$ 个为零，"
-            r"对任意的 $\sigma$ 和任意的数值都成立。",
+            r"我们把文中的公式和程序自带的 elman 单元都展开、代入，再逐个相减。一共 $«compared»$ 个差，恒等于零的有 "
+            r"$«identical»$ 个；这对任意的 $\sigma$ 和任意的数值都成立。",
         ),
     ),
     "shared-weights": ClaimProse(
@@ -93,12 +93,13 @@ CLAIMS = {
             r"可以用铅笔验算的例子。取 $\sigma(z) = z^{2}$，于是 $\sigma'(z) = 2 z$；"
             r"$\ell_{t} = \tfrac{1}{2} (y_{t} - d_{t})^{2}$，$b_{h} = b_{y} = h_{0} = 0$。"
             r"既约分数 $\tfrac{p}{q}$ 的大小记作 $\lvert{p}\rvert + q - 1$，一个点的大小是它的各个数的大小之和。"
-            r"程序由小到大搜索了所有的点。要求每条路径都不为零、两个和符号相反，最小的点大小为 $«fraction_size»$：",
+            r"程序由小到大搜索了所有的点，要求每条路径都不为零、两个和符号相反。下面是最小的点之一，大小为 $«fraction_size»$，"
+            r"没有更小的：",
             Show("fraction_point"),
             Show("fraction_forward", _FORWARD),
             Show("fraction_paths", _PATHS),
             r"三条路径之和是 $«fraction_three»$，全部路径之和是 $«fraction_gradient»$。",
-            r"如果只用整数，最小的点大小为 $«whole_size»$：",
+            r"如果只用整数，下面是最小的点之一，大小为 $«whole_size»$，也没有更小的：",
             Show("whole_point"),
             Show("whole_forward", _FORWARD),
             Show("whole_paths", _PATHS),
@@ -125,21 +126,25 @@ CLAIMS = {
         r"这时 $\sigma'^{3}$ 和 $W_{h}^{2}$ 不能合并。记 $D_{t} = \operatorname{diag}(\sigma'(a_{t}))$，$x_{1}$ 前面的因子是"
         r"有顺序的乘积 $D_{3} W_{h} D_{2} W_{h} D_{1}$。写成幂的公式只适用于数，也就是维数为 $1$ 的情形。",
         (
-            r"一个两个神经元的 ReLU 网络，全用整数：$W_{x}$ 是单位矩阵，$W_{h} = «W»$（按行写），$h_{0} = 0$，$«inputs»$。"
-            r"前向计算得到 $«masks»$。",
+            r"一个两个神经元的 ReLU 网络，全用整数：$W_{x}$ 是单位矩阵，$W_{h} = «W»$（按行写），$h_{0} = 0$，输入是",
+            Show("inputs"),
+            "前向计算得到",
+            Show("masks"),
             Show("products", ("乘积", "值（按行写）")),
             r"把 $x_{1}$ 稍微移动，再运行一次网络，得到的正是有顺序的乘积：«measured_is_ordered»。"
-            r"合并后的写法中有一个与它相等：«collects»。",
+            r"合并后的写法有 $«forms»$ 种，与它相等的有 $«collected_equal»$ 种。",
         ),
     ),
     "small-weight-vanishes": ClaimProse(
         "权重小，梯度就消失",
         "“如果权重的值远小于1”，“平方后再乘以激活函数的3次方肯定已经远小于1”。",
-        r"当 $\lvert{\sigma'}\rvert \le 1$ 时正确，tanh 和 ReLU 都是如此。起决定作用的是每一步的 "
-        r"$\lvert{\sigma'(a_{t}) W_{h}}\rvert < 1$；记 $\gamma = \sup \lvert{\sigma'}\rvert$，只要 "
-        r"$\lvert{W_{h}}\rvert < \tfrac{1}{\gamma}$ 就够了。$W_{h}$ 小并不是必需的；如果 $\sigma'$ 无界，光是 $W_{h}$ 小也不够。",
+        r"当 $\lvert{\sigma'}\rvert \le 1$ 时正确，tanh 和 ReLU 都是如此。只要 $\lvert{\sigma'(a_{t}) W_{h}}\rvert$ "
+        r"一直小于某个 $q < 1$ 就够了；记 $\gamma = \sup \lvert{\sigma'}\rvert$，$\lvert{W_{h}}\rvert < \tfrac{1}{\gamma}$ 时就是如此。"
+        r"这个条件不是必要的：个别的步可以大于 $1$，乘积仍然消失。$W_{h}$ 小并不是必需的；如果 $\sigma'$ 无界，光是 $W_{h}$ 小也不够。",
         (
-            r"取 $W_{h} = «weight»$。把 $\sigma'$ 写成 $\sigma$ 的多项式来求上确界（SymPy 验证了这些多项式：«slopes_proved»）：",
+            r"取 $W_{h} = «weight»$。求上确界 $\gamma$ 时，把 $\sigma'$ 写成一个有界变量的多项式：对 logistic 和 tanh 是 $\sigma$ 本身，"
+            r"对 softplus 是 $\operatorname{logistic}(z)$（这 $«slopes»$ 个多项式中，SymPy 验证了 $«slopes_confirmed»$ 个）。"
+            r"ReLU 的斜率只有 $0$ 和 $1$。",
             Show(
                 "rows",
                 (r"$\sigma$", r"$\gamma$", r"$\tfrac{1}{\gamma}$", r"$\gamma^{3} W_{h}^{2}$", "普通输入下的因子"),
@@ -147,7 +152,7 @@ CLAIMS = {
             r"不够的例子：$\sigma = \exp$，权重相同，$x_{1} = x_{2} = x_{3} = «steep_input»$，因子是 $«steep»$，因为各步的 "
             r"$\sigma'(a_{t}) W_{h}$ 是 $«steep_steps:3»$。",
             r"不必需的例子：logistic 在 $W_{h} = «large_weight»$ 时 $\lvert{\sigma'(a_{t}) W_{h}}\rvert \le «large_step»$；"
-            r"随机输入下平均每一步是 $«large_growth:3»$。",
+            r"随机输入下各步的几何平均是 $«large_growth:3»$。",
         ),
     ),
     "first-input": ClaimProse(
@@ -170,7 +175,7 @@ CLAIMS = {
         r"但这不是每个 RNN 的性质：在 $1$ 附近，这些项不会消失。而且消失的是这些相隔很远的项，不是整个梯度。",
         (
             r"状态对 $«lag»$ 步之前的状态的导数（随机的正输入）：",
-            Show("rows", (r"$\sigma$", r"$W_{h}$", "平均每步", "导数")),
+            Show("rows", (r"$\sigma$", r"$W_{h}$", "每步（几何平均）", "导数")),
             r"logistic 在 $W_{h} = 1$ 时，上界 $\gamma^{«lag»}$ 是 $«bound»$。",
             r"二维的例子：$\sigma$ 为恒等函数，$W_{h} = «rotation»$ 是旋转（按行写）；$«lag»$ 步之后，用精确的数计算，"
             r"每个向量的长度都不变：«rotation_keeps»。",
@@ -179,11 +184,12 @@ CLAIMS = {
     "large-weight-explodes": ClaimProse(
         r"$W_{h}$ 大，梯度就爆炸",
         "“梯度爆炸是因为”，“如果Wh很大比如说是100”。",
-        r"每一步都有 $\lvert{\sigma'(a_{t}) W_{h}}\rvert > 1$ 时才爆炸。光是 $W_{h}$ 大还不行：它同时把 $a_{t}$ 推得很远，"
-        r"而 tanh 和 logistic 在远处是平的。同一个大小的权重，$«cases»$ 个网络，其中 $«exploding»$ 个爆炸。",
+        r"$\lvert{\sigma'(a_{t}) W_{h}}\rvert$ 一直大于某个 $q > 1$ 时，梯度就爆炸。光是 $W_{h}$ 大还不行：它同时把 $a_{t}$ 推得很远，"
+        r"而 tanh 和 logistic 在远处是平的。同样是 $\lvert{W_{h}}\rvert = 100$，$«cases»$ 个网络中有 $«exploding»$ 个爆炸。",
         (
             Show("rows", ("网络", r"$W_{h}$", "$T = 3$ 的因子", "每步的增长", "结论")),
-            r"$T = 3$ 的因子里 $\sigma'$ 比 $W_{h}$ 多一个，所以要看的是增长：它是 $T = «long»$ 步中每步的平均。每一行都是：增长大于 $1$，当且仅当所有的 "
+            r"$T = 3$ 的因子里 $\sigma'$ 比 $W_{h}$ 多一个，所以要看的是增长：它是 $\lvert{\sigma'(a_{t}) W_{h}}\rvert$ 从 $t = 2$ 到 $T = «long»$ 的几何平均。每一行都是："
+            r"增长大于 $1$，当且仅当所有的 "
             r"$\lvert{\sigma'(a_{t}) W_{h}}\rvert$ 都大于 $1$：«condition_decides»。",
             r"光滑的激活函数为什么会饱和？固定一个状态 $y > 0$，没有输入，也没有偏置。一步的因子是 $\sigma'(w y)\,w$。"
             r"令 $u = w y$，它对 $w$ 的导数，对 logistic 是 $\sigma'(u) (1 - u \tanh(\tfrac{u}{2}))$，对 tanh 是 "
@@ -214,10 +220,9 @@ CLAIMS = {
             r"哪里有 $\sigma'(a) = 0.2$？",
             Show("preimages", (r"$\sigma$", "解的个数", "精确值", "数值")),
             r"取 $W_{x} = 1$，$b = 0$，$h_{0} = 0$，这两种激活函数各有 $«triples»$ 组输入。我们用 $x_{t} = a_{t} - W_{h} h_{t-1}$ "
-            r"算出它们，再逐组运行网络；最后两列是把 $x_{2}$ 移动 $«move:d»$ 的结果。logistic：",
-            Show("logistic", _TRIPLES),
-            "tanh：",
-            Show("tanh", _TRIPLES),
+            r"算出它们，再逐组运行网络。每行开头是 $a_{1}, a_{2}, a_{3}$ 的符号，最后两列是把 $x_{2}$ 移动 $«move:d»$ 的结果。",
+            Show("logistic", ("logistic", *_TRIPLES)),
+            Show("tanh", ("tanh", *_TRIPLES)),
             r"每一组都给出 80，误差不超过 $«worst_error:2»$。而把 $x_{2}$ 移动 $«move:d»$，80 就变成了 $«least_moved:3»$ 到 "
             r"$«greatest_moved:4»$ 之间的数。",
         ),
@@ -284,7 +289,7 @@ ERRATA = (
         "small-weight-vanishes",
         "梯度消失",
         "如果权重的值远小于1",
-        r"如果每一步的 $\lvert{\sigma'(a_{t}) W_{h}}\rvert$ 都小于 $1$",
+        r"如果 $\lvert{\sigma'(a_{t}) W_{h}}\rvert$ 一直小于某个 $q < 1$",
     ),
     Erratum("first-input", r"$x_{1}$ 的影响", "x1对L的影响", r"$x_{1}$ 对 $\ell_{3}$ 的影响"),
     Erratum(
@@ -297,7 +302,7 @@ ERRATA = (
         "large-weight-explodes",
         "梯度爆炸",
         "如果Wh很大",
-        r"如果每一步都有 $\lvert{\sigma'(a_{t}) W_{h}}\rvert > 1$；$W_{h}$ 的大小为 100 时，上面 "
+        r"如果 $\lvert{\sigma'(a_{t}) W_{h}}\rvert$ 一直大于某个 $q > 1$；$\lvert{W_{h}}\rvert = 100$ 时，上面 "
         r"$«large-weight-explodes.cases»$ 个网络中有 $«large-weight-explodes.exploding»$ 个如此",
     ),
     Erratum("activation-is-0.2", "例子", "激活函数是0.2", "激活函数的导数是0.2"),
@@ -321,8 +326,16 @@ CHINESE = ArticleProse(
         r"这篇文章手工推导了三个时间步的循环网络的梯度。下面按文章自己的顺序逐条来看：它怎么说，我们的结论，准确的说法，以及证据。"
         r"所有的数都是生成本页时当场算出来的。一共 $«total»$ 条：$«holding»$ 条成立，$«conditional»$ 条在一定条件下成立，"
         r"$«correcting»$ 条需要改正。",
-        r"记号：$a_{t}$ 和 $o_{t}$ 是 $h_{t} = \sigma(a_{t})$ 和 $y_{t} = \sigma(o_{t})$ 中 $\sigma$ 的自变量；$\ell_{t}$ 就是文中的 "
-        r"loss1、loss2、loss3，$d_{t}$ 是真实值；$L = \ell_{1} + \ell_{2} + \ell_{3}$。",
+    ),
+    conventions_title="约定",
+    conventions=(
+        r"没有另外说明时，时间步数 $T = 3$。所有的量都是标量，与文章的计算一样；用到矩阵的地方会说明。",
+        r"$a_{t}$ 和 $o_{t}$ 是 $\sigma$ 的自变量：$h_{t} = \sigma(a_{t})$，$y_{t} = \sigma(o_{t})$。没有指明时，$\sigma$ 是任意的可微函数；"
+        r"$\sigma'$ 总是在自变量处取值：$\sigma'(a_{t})$、$\sigma'(o_{t})$。ReLU 约定 $\sigma'(0) = 0$。",
+        r"$\ell_{t}$ 就是文中的 loss1、loss2、loss3，真实值 $d_{t}$ 含在其中；$\ell_{t}'(y_{t})$ 是它对 $y_{t}$ 的导数。",
+        r"$L = \ell_{1} + \ell_{2} + \ell_{3}$ 是各步误差之和，不是平均。",
+        r"$\tfrac{\partial L}{\partial W_{x}}$ 是全导数：凡依赖 $W_{x}$ 的量都随之变化。路径上的因子是直接导数：只对一个方程求导，"
+        r"方程中其余的量不动。",
     ),
     says="文章说：",
     verdict="结论：",
@@ -355,6 +368,15 @@ CHINESE = ArticleProse(
         "有一处“激活函数的3次方”：应为激活函数的导数的3次方。",
         "“所有RNN不能够……”：读作“所以RNN不能够……”更通顺。",
     ),
+    checked_title="已检验的内容",
+    checked=(
+        r"我们用 SymPy 判断了 $«expanded»$ 个差是否为零（对任意的 $\sigma$ 和 $\ell_{t}$）。展开之后，为零的有 $«zero»$ 个，即得到证明；"
+        r"不为零的有 $«nonzero»$ 个，即被否定。",
+        r"关于 logistic、tanh 和 softplus 的斜率的恒等式有 $«simplified»$ 个，SymPy 验证了其中 $«confirmed»$ 个。",
+        r"有 $«run»$ 次，把结果与网络的前向计算（或对它做复数步求导）相对照，相符的有 $«agreeing»$ 次。",
+        r"做了 $«searches»$ 次搜索，一共看了 $«searched»$ 个点：随机的点、小的分数、小的整数，以及各种大小的权重。",
+        r"结论不是写死的，而是由上面的事实经过 $«comparisons»$ 次比较得出的。",
+    ),
     letter_title="致作者",
     letter=(
         r"感谢您亲手推导，坦率地说明哪里可能不够严谨，并邀请读者自己动手。我们照做了。您的前向过程是对的；权重共享、总误差的定义、"
@@ -365,7 +387,8 @@ CHINESE = ArticleProse(
         r"$«three-paths.absent»$ 条没有列出；同一条路径上的几个 $\sigma'$ 是不同的数，例子里的 $0.2$ 是 $\sigma'$ 的值，不是 "
         r"$\sigma$ 的值；$W_{h} = 100$ 在 ReLU 下会爆炸，在 tanh 和 logistic 下多半是饱和。",
         r"改起来只要两行。求梯度时，用下面的第一行（或者把第二部分的 $L$ 写成 loss3，其余不动）。谈消失和爆炸时，"
-        r"拿第二行里的每个因子与 $1$ 比较，而不是只看 $W_{h}$。",
+        r"要看第二行的乘积，而不是只看 $W_{h}$：各因子的大小一直小于某个 $q < 1$ 时，它随相隔的步数增加而消失；一直大于某个 $q > 1$ 时，"
+        r"它就爆炸。",
     ),
     letter_end=r"第一行与 SymPy 求得的导数之差为零：«three-path-sum.mend_holds»。再次感谢您写了一篇让读者愿意动手验算的文章。祝好！",
 )

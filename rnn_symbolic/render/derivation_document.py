@@ -11,7 +11,7 @@ from rnn_symbolic.expressions import Call, Expression, Quantity, walk
 from rnn_symbolic.forms import Collected, PathSum, Rule, Step, total
 from rnn_symbolic.functions import FUNCTIONS, slope
 from rnn_symbolic.model import Model
-from rnn_symbolic.paths import Path
+from rnn_symbolic.paths import Path, graph
 from rnn_symbolic.printing import latex, latex_quantity, plain, without_macros
 from rnn_symbolic.render.document import Block, Box, Display, Document, Heading, Paragraph, Row
 from rnn_symbolic.render.formulas import (
@@ -64,10 +64,10 @@ def derivation_document(
         for section in derivation.sections:
             if section.goal is not None and (depth > 1 or section.part in _ABSTRACT):
                 blocks += writer.section(section, 2 if several else 1, result)
-        if not derivation.section(Part.COLLECTED).steps and derivation.section(Part.PATHS).steps:
+        if derivation.section(Part.PATHS).steps and not graph(derivation.model, derivation.goal).recurs:
             blocks.append(Paragraph(words.say("no-recurrent")))
     if verifications:
-        blocks.append(Box(words.say("checked"), checked(verifications, words)))
+        blocks.append(Box(words.say("checked"), checked(verifications, words, model.is_abstract)))
     return Document(title, tuple(blocks), language)
 
 
@@ -261,7 +261,7 @@ def _activation(name: str, role: str, words: Prose) -> list[str]:
     return items
 
 
-def checked(verifications: Sequence[Verification], words: Prose) -> tuple[str, ...]:
+def checked(verifications: Sequence[Verification], words: Prose, abstract: bool) -> tuple[str, ...]:
     """What was checked, over all derivations of the document."""
     items: list[str] = []
     for check in Check:
@@ -273,11 +273,14 @@ def checked(verifications: Sequence[Verification], words: Prose) -> tuple[str, .
             items.append(f"{words.say('for-goal', goal=_math(goal))} {text}")
         if passed and not failed:
             values: dict[str, object] = {"number": count_text(sum(f.number for f in passed))}
-            if check is not Check.COUNT and check is not Check.SYMPY:
+            if check is not Check.COUNT:
                 values["error"] = f"{max(f.error for f in passed):.0e}"
             if check is Check.LINES:
                 values["seed"] = verifications[0].seed
-            items.append(words.say(f"checked-{check.value}", **({} if check is Check.SYMPY else values)))
+            key = f"checked-{check.value}"
+            if check is Check.SYMPY and not abstract:
+                key += "-concrete"
+            items.append(words.say(key, **({} if check in (Check.SYMPY, Check.STRUCTURE) else values)))
             skipped = sum(f.skipped for f in passed)
             if skipped:
                 items.append(words.say("checked-lines-skipped", skipped=skipped))

@@ -19,6 +19,7 @@ ENGLISH_PREAMBLE = r"""\documentclass[11pt,a4paper]{article}
 \allowdisplaybreaks
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{0.6em}
+\setlength{\emergencystretch}{4em}
 """
 CHINESE_PREAMBLE = r"""\documentclass[fontset=fandol,zihao=-4,a4paper]{ctexart}
 \usepackage{amsmath,amssymb}
@@ -27,6 +28,7 @@ CHINESE_PREAMBLE = r"""\documentclass[fontset=fandol,zihao=-4,a4paper]{ctexart}
 \allowdisplaybreaks
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{0.6em}
+\setlength{\emergencystretch}{4em}
 """
 LINE, CHINESE_LINE = 450.0, 405.0
 """The room for a display, in points of an 11 pt letter (Chinese is set at 12 pt): 166 mm, less a reserve."""

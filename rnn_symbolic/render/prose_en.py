@@ -23,16 +23,16 @@ ENGLISH = Prose(
         Part.IMMEDIATE: "Each equation is differentiated once, by each quantity on its right-hand side, while all others "
         "are held fixed. This table, at a generic step $t$, is all the calculus there is; what follows is bookkeeping.",
         Part.OUTPUTS: "An output is read by the loss of its own step.",
-        Part.STATES: "A state reaches $L$ through every quantity that reads it, in its own step and in later ones. "
-        "$\\partial L/\\partial q$ is the sum over the readers of $q$: what each reader receives, times the block that leads to it.",
+        Part.STATES: "A quantity $q$ reaches $L$ through every quantity that reads it, in its own step and in later ones. "
+        "$\\partial L/\\partial q$ is the sum over its readers: what each reader receives, times the block that leads to it.",
         Part.PATHS: "A path starts at the loss of one step and follows the readers backwards until an equation mentions "
-        "<goal>. Their number is <count>. The value of a path is the product of the immediate partials along it, in the order of the "
-        "route; the route stands in the margin.",
+        "<goal>. Their number is <count>. The value of a path is the product of what leads from each node to the next, in the order of the "
+        "route, which stands in the margin: immediate partials, or the sum over the ways where several lead through one step.",
         Part.SUM: "A quantity is differentiated by adding up all paths to it: each is one way in which a change of "
         "<goal> reaches $L$.",
         Part.COLLECTED: "Here everything is a scalar, so factors may change places, and those that repeat stand together.",
-        Part.ADJOINT: "All paths that enter at the same step share everything between the loss and that step. Grouped by "
-        "entry step, the sum needs each $\\partial L/\\partial q$ only once: $O(T)$ products, however many paths there are.",
+        Part.ADJOINT: "The paths that enter at the same step through the same equation end alike. What comes before, from all "
+        "the losses, adds up to $\\partial L/\\partial$ of the quantity which that equation defines, or of the state it leads to. So the sum needs each $\\partial L/\\partial q$ only once: $O(T)$ products, however many paths there are.",
     },
     rules={
         Rule.CELL_EQUATION: "cell equation",
@@ -63,30 +63,31 @@ ENGLISH = Prose(
         Rule.STEP_LOSS: "This is the loss that step <step> contributes.",
         Rule.TOTAL_LOSS: "The loss of the whole sequence is the sum (not the mean) of the losses of its steps.",
         Rule.LAST_LOSS: "Only the last step has a loss: the article's view of the three paths.",
-        Rule.ADDEND: "<subject> contains it as an addend, so the immediate partial is 1.",
-        Rule.CONSTANT_MULTIPLE: "<subject> contains it times a constant.",
-        Rule.WEIGHT: "<subject> is linear in it: the partial is the weight that stands before it.",
-        Rule.WEIGHTED: "<subject> is linear in the weight: the partial is what the weight multiplies.",
-        Rule.PRODUCT: "<subject> contains it as a factor: the partial is the product of the other factors.",
-        Rule.ACTIVATION: "<subject> is a function of it: the partial is the slope, taken at the pre-activation.",
+        Rule.ADDEND: "It is an addend of <subject>, so the immediate partial is 1.",
+        Rule.CONSTANT_MULTIPLE: "It stands in <subject> times a constant.",
+        Rule.WEIGHT: "Linear: the partial of <subject> is the weight that stands before it.",
+        Rule.WEIGHTED: "Linear in the weight: the partial of <subject> is what the weight multiplies.",
+        Rule.PRODUCT: "It stands in a factor of <subject>: the partial is the derivative of that factor times the other factors.",
+        Rule.ACTIVATION: "The activation's slope, taken at the pre-activation, is the partial of <subject>.",
         Rule.LOSS_SLOPE: "The loss of a step depends on the output of that step only; its slope there is the partial.",
         Rule.POWER: "The power rule, with the chain rule for what is raised.",
-        Rule.NESTED: "Functions nested in one equation: the chain rule, the outermost slope first.",
+        Rule.NESTED: "Operations nested in one equation: the chain rule, the outermost first.",
         Rule.SEVERAL_MENTIONS: "The equation of <subject> mentions it more than once: one product for each mention.",
         Rule.LOGISTIC_CROSS_ENTROPY: "With $y = \\operatorname{logistic}(o)$ and $\\operatorname{logistic}'(o) = y\\,(1 - y)$ "
         "the two factors multiply to $y - d$; nothing is left that could be divided by zero.",
-        Rule.ONLY_READER: "On the way to $L$ only one quantity reads <subject>: there is one term.",
-        Rule.SUM_OVER_READERS: "On the way to $L$ several quantities read <subject>: one term for each reader.",
-        Rule.ALONG_PATH: "Every immediate partial along the route is replaced by its entry in the table.",
-        Rule.SUM_OVER_PATHS: "A total derivative is the sum, over all paths, of the product of immediate partials.",
+        Rule.ONLY_READER: "One reader on the way to $L$, so one term: this holds for <subject>.",
+        Rule.SUM_OVER_READERS: "Several readers on the way to $L$, one term for each: this holds for <subject>.",
+        Rule.ALONG_PATH: "Every immediate partial along the route is replaced by its entry in the table, two neighbours with an identity by that.",
+        Rule.SUM_OVER_PATHS: "A total derivative is the sum over all paths: each contributes the product along it.",
         Rule.NO_PATH: "No path leads from $L$ to <subject>: the empty sum is 0.",
         Rule.COLLECT: "Scalars commute, so the slopes and the recurrent weights can be brought together.",
-        Rule.GROUP_BY_ENTRY: "The paths that enter at one step share the factor $\\partial L/\\partial$(head of the entry).",
+        Rule.GROUP_BY_ENTRY: "The paths that enter at one step through one equation have their last factors in common; what stands before "
+        "these, added over all such paths, is the derivative of $L$ written in front.",
     },
     phrases={
-        "title": "The gradient of $L$ by <goal>",
-        "title-several": "The gradients of $L$ by <goals>",
-        "title-sub": "The gradient by <goal>",
+        "title": "The gradient of $L$ with respect to <goal>",
+        "title-several": "The gradients of $L$ with respect to <goals>",
+        "title-sub": "The gradient with respect to <goal>",
         "model": "The cell is <cell>, unrolled for <steps>.",
         "step-one": "$T = 1$ step",
         "steps": "$T = <T>$ steps",
@@ -110,7 +111,7 @@ ENGLISH = Prose(
         "function-formula": "The derivative of $<symbol>$ is $<slope>$.",
         "kink": "$<symbol>$ has no derivative at 0; by convention $<symbol>'(0) = 0$.",
         "loss-abstract": "$\\ell_{t}$ is any differentiable loss of the output $y_{t}$ (with the target $d_{t}$ inside), "
-        "$\\ell_{t}'$ its derivative by $y_{t}$.",
+        "$\\ell_{t}'$ its derivative with respect to $y_{t}$.",
         "loss-squared": "The loss of a step is $\\tfrac{1}{2}(y_{t} - d_{t})^{2}$ (with the factor one half).",
         "loss-cross-entropy": "The loss of a step is the cross-entropy $<formula>$.",
         "loss-cell": "The loss of a step is the cell's own: $<formula>$.",
@@ -130,15 +131,17 @@ ENGLISH = Prose(
         "different pre-activations.",
         "shorthand-before": " From $L$'s point of view the factors before it come on top: $<before>$.",
         "checked": "What was checked",
+        "checked-structure": "No line is missing or out of place: the rows are those of the cell's equations, the lines those of the rows.",
         "checked-lines": "<number> lines: both sides agree at a random point (seed <seed>, relative error <error>); total "
         "derivatives by complex steps of the forward pass, immediate ones by complex steps of the one equation.",
-        "checked-lines-skipped": "<skipped> long lines were not evaluated one by one.",
+        "checked-lines-skipped": "Lines too long to be evaluated in the same way: <skipped>.",
         "checked-gradient": "The sum over all paths (<number> in all) equals a complex step of the forward pass (relative error <error>).",
         "checked-adjoint": "The adjoint recursion over the table gives the same (gradients compared: <number>, relative error <error>).",
         "checked-count": "As many paths are listed as dynamic programming counts: <number>.",
         "checked-count-skipped": "Counted by dynamic programming, not listed: <number> paths.",
         "checked-sympy": "Proved: the sum over the paths minus SymPy's own derivative of the inlined loss expands to 0, for "
         "every $\\sigma$ and $\\ell_{t}$ that the model leaves open.",
+        "checked-sympy-concrete": "Proved: the sum over the paths minus SymPy's own derivative of the inlined loss expands to 0.",
         "checked-sympy-skipped": "SymPy's proof was not attempted: it is made up to $T = <T>$ and <paths> paths.",
         "checked-sympy-hint": "Not yet compared with SymPy: up to $T = <T>$, --verify proves the sum equal to SymPy's own "
         "derivative.",

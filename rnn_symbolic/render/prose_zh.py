@@ -22,13 +22,13 @@ CHINESE = Prose(
         Part.IMMEDIATE: "每个方程只对其右端的每个量求一次导，其余的量保持不动。这张表写在一般的时间步 $t$ 上，"
         "全部的微积分都在这里；后面只是整理。",
         Part.OUTPUTS: "输出只被它自己那一步的损失读取。",
-        Part.STATES: "状态通过每个读取它的量到达 $L$，这些量可以在本步，也可以在以后的步。"
+        Part.STATES: "量 $q$ 通过每个读取它的量到达 $L$，这些量可以在本步，也可以在以后的步。"
         "$\\partial L/\\partial q$ 是对 $q$ 的所有读取者求和：读取者得到的导数，乘以通向它的那一段。",
         Part.PATHS: "一条路径从某一步的损失出发，沿读取关系往回走，直到某个方程中出现 <goal>。共有 <count> 条。"
-        "路径的值是沿途直接偏导数的乘积，次序与路线一致；路线写在旁边。",
+        "路径的值是相邻两点之间的因子的乘积，次序与路线一致，路线写在旁边：这些因子是直接偏导数；若同一步内有几条通路，则是它们的和。",
         Part.SUM: "求导就是把通向该量的所有路径相加：每条路径都是 <goal> 的变化到达 $L$ 的一种方式。",
         Part.COLLECTED: "这里的量都是标量，因子可以交换，重复的因子写在一起。",
-        Part.ADJOINT: "在同一步进入的路径，从损失到该步的部分完全相同。按进入的时间步分组后，每个 "
+        Part.ADJOINT: "在同一步、经同一方程进入的路径，末尾的因子相同；前面的部分对各个损失相加，就是 $L$ 对该处的量的导数。因此每个 "
         "$\\partial L/\\partial q$ 只需算一次：$O(T)$ 次乘法，与路径的条数无关。",
     },
     rules={
@@ -56,7 +56,7 @@ CHINESE = Prose(
         Rule.GROUP_BY_ENTRY: "按进入的时间步分组",
     },
     reasons={
-        Rule.CELL_EQUATION: "这是 <subject> 的单元方程，写在它自己的时间步上。",
+        Rule.CELL_EQUATION: "<subject> 的方程：单元的方程写在相应的时间步上。",
         Rule.STEP_LOSS: "这是第 <step> 步贡献的损失。",
         Rule.TOTAL_LOSS: "整个序列的损失是各步损失之和（不是平均）。",
         Rule.LAST_LOSS: "只有最后一步计入损失：这是文章中三条路径的看法。",
@@ -64,21 +64,21 @@ CHINESE = Prose(
         Rule.CONSTANT_MULTIPLE: "<subject> 中它乘以一个常数。",
         Rule.WEIGHT: "<subject> 对它是线性的：偏导数就是它前面的权重。",
         Rule.WEIGHTED: "<subject> 对权重是线性的：偏导数就是权重所乘的量。",
-        Rule.PRODUCT: "<subject> 中它是一个因子：偏导数是其余因子的乘积。",
+        Rule.PRODUCT: "它出现在 <subject> 的一个因子中：偏导数是该因子的导数乘以其余的因子。",
         Rule.ACTIVATION: "<subject> 是它的函数：偏导数是斜率，在激活前的值处计算。",
         Rule.LOSS_SLOPE: "一步的损失只依赖该步的输出；它在那里的斜率就是偏导数。",
         Rule.POWER: "幂法则，被乘方的量再用链式法则。",
-        Rule.NESTED: "同一方程中函数嵌套：链式法则，最外层的斜率在前。",
+        Rule.NESTED: "同一方程中运算嵌套：链式法则，最外层的在前。",
         Rule.SEVERAL_MENTIONS: "<subject> 的方程中它出现不止一次：每次出现各有一个乘积。",
         Rule.LOGISTIC_CROSS_ENTROPY: "由 $y = \\operatorname{logistic}(o)$ 和 "
         "$\\operatorname{logistic}'(o) = y\\,(1 - y)$，两个因子之积是 $y - d$；不再有可能为零的分母。",
         Rule.ONLY_READER: "在通向 $L$ 的路上只有一个量读取 <subject>：只有一项。",
         Rule.SUM_OVER_READERS: "在通向 $L$ 的路上有几个量读取 <subject>：每个读取者一项。",
-        Rule.ALONG_PATH: "把路线上的每个直接偏导数换成表中的值。",
-        Rule.SUM_OVER_PATHS: "全导数等于对所有路径求和，每条路径取直接偏导数的乘积。",
+        Rule.ALONG_PATH: "把路线上的每个直接偏导数换成表中的值；相邻两个若有恒等式，则用恒等式。",
+        Rule.SUM_OVER_PATHS: "全导数等于对所有路径求和，每条路径贡献沿途的乘积。",
         Rule.NO_PATH: "没有从 $L$ 到 <subject> 的路径：空和为 0。",
         Rule.COLLECT: "标量可交换，所以斜率和循环权重可以分别集中到一起。",
-        Rule.GROUP_BY_ENTRY: "在同一步进入的路径有共同的因子：$L$ 对进入处的量的导数。",
+        Rule.GROUP_BY_ENTRY: "在同一步、经同一方程进入的路径有共同的末尾因子；前面的部分对这些路径相加，就是写在前面的 $L$ 的导数。",
     },
     phrases={
         "title": "$L$ 对 <goal> 的梯度",
@@ -122,6 +122,7 @@ CHINESE = Prose(
         "shorthand": "简写 $<short>$ 只是一种写法：它代表 $<exact>$，其中 <k> 个斜率各在不同的激活前的值处。",
         "shorthand-before": "从 $L$ 来看，还要乘上前面的因子：$<before>$。",
         "checked": "已检验的内容",
+        "checked-structure": "没有缺少或错位的行：表中各行来自单元的方程，推导的各行来自这张表。",
         "checked-lines": "<number> 行：等号两边在一个随机点（种子 <seed>）数值相等，相对误差 <error>；"
         "全导数用前向传播的复数步长法，直接偏导数用单个方程的复数步长法。",
         "checked-lines-skipped": "有 <skipped> 个很长的行没有逐一计算。",
@@ -131,6 +132,7 @@ CHINESE = Prose(
         "checked-count-skipped": "路径由动态规划计数，没有逐条列出：<number> 条。",
         "checked-sympy": "已证明：路径之和减去 SymPy 对代入后的损失所求的导数，展开后为 0；"
         "对模型中未指定的任意 $\\sigma$ 和 $\\ell_{t}$ 都成立。",
+        "checked-sympy-concrete": "已证明：路径之和减去 SymPy 对代入后的损失所求的导数，展开后为 0。",
         "checked-sympy-skipped": "没有用 SymPy 证明：只在 $T \\le <T>$ 且路径不超过 <paths> 条时进行。",
         "checked-sympy-hint": "尚未与 SymPy 比较：$T \\le <T>$ 时，--verify 可证明该和等于 SymPy 自己求得的导数。",
         "checked-failed": "未通过（<check>）：<detail>",
