@@ -255,7 +255,7 @@ def collect(path: Path, patterns: tuple[Expression, ...], states: frozenset[str]
             else:
                 (after if any(steps.values()) else before).append(factor.value)
     if constant != 1:
-        before.append(Number(constant))
+        before.insert(0, Number(constant))
     if not any(steps.values()):
         return Collected(path, tuple(before), (), tuple(after))
     groups = tuple(Group(_with_index(pattern), tuple(sorted(found))) for pattern, found in steps.items())

@@ -102,7 +102,7 @@ _VERIFICATION = record(
     seed={"type": "integer", "minimum": 0},
     findings=array(
         record(
-            check={"enum": ["lines", "gradient", "adjoint", "count", "sympy"]},
+            check={"enum": ["structure", "lines", "gradient", "adjoint", "count", "sympy"]},
             status={"enum": ["passed", "failed", "skipped"]},
             number=COUNT,
             skipped=COUNT,

@@ -334,7 +334,7 @@ def test_json_of_a_gradient(run: Run, point: Path) -> None:
 def test_json_of_a_check(run: Run, point: Path) -> None:
     record = valid(run("check", "--to", "json", "--values", point).json, schemas.CHECK)
     assert record["passed"] is True
-    assert list(dict.fromkeys(v["wrt"] for v in record["verdicts"])) == ["W_h", "W_x", "b_h", "W_y", "b_y"]
+    assert list(dict.fromkeys(v["wrt"] for v in record["verdicts"])) == ["W_x", "W_h", "W_y", "b_h", "b_y"]
     assert {v["at"] for v in record["verdicts"]} == {str(point)}
     record = valid(run("check", "h_0", "x_2", "--to", "json", "--seed", "7").json, schemas.CHECK)
     assert list(dict.fromkeys(v["wrt"] for v in record["verdicts"])) == ["h_0", "x_2"]
@@ -345,7 +345,7 @@ def test_json_of_derivations(run: Run) -> None:
     assert record["goal"] == "W_x" and record["verification"]["passed"] and record["result"]["paths"] == 6
     assert {f["check"] for f in record["verification"]["findings"]} >= {"lines", "gradient", "sympy"}
     record = valid(run("derive", "--to", "json").json, schemas.DERIVE_SEVERAL)
-    assert [d["goal"] for d in record["derivations"]] == ["W_h", "W_x", "b_h", "W_y", "b_y"]
+    assert [d["goal"] for d in record["derivations"]] == ["W_x", "W_h", "W_y", "b_h", "b_y"]
     record = valid(run("derive", "W_x", "x_01", "W_x", "x_1", "--to", "json").json, schemas.DERIVE_SEVERAL)
     assert [d["goal"] for d in record["derivations"]] == ["W_x", "x_1"]
 

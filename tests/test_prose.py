@@ -109,6 +109,7 @@ def test_every_phrase_is_used(language: str, module: object, name: str, monkeypa
         unroll("elman", activation="tanh", output_activation="identity"),
         unroll("elman", loss="cross-entropy", activation="logistic"),
         unroll("h = tanh(h[t-1]) + sin(x)\ny = relu(h)\nloss = (y - d)**2"),
+        unroll("elman", steps=1, loss="squared", activation="tanh"),
         *(unroll("elman", activation=activation, output_activation="tanh") for activation in ACTIVATIONS),
         *(unroll("elman", output_activation=activation) for activation in ACTIVATIONS),
     ]

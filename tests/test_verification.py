@@ -64,7 +64,7 @@ def test_every_activation_passes_with_the_proof(activation: str) -> None:
 
 def test_all_the_checks_are_made() -> None:
     found = derive_gradient(unroll("elman", steps=3), "W_x").verify(seed=4)
-    assert status(found) == dict.fromkeys(["lines", "gradient", "adjoint", "count", "sympy"], "passed")
+    assert status(found) == dict.fromkeys(["structure", "lines", "gradient", "adjoint", "count", "sympy"], "passed")
     assert found.seed == 4
     lines = found.finding(Check.LINES)
     gradient, proof = found.finding(Check.GRADIENT), found.finding(Check.SYMPY)
