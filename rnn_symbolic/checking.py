@@ -51,6 +51,13 @@ class Verdict:
     status: str  # passed, failed, inconclusive
     note: str = ""
 
+    def __str__(self) -> str:
+        """One row of a table."""
+        return (
+            f"{self.wrt}  {self.method}  {self.symbolic:.10g}  {self.numeric:.10g}  error {self.error:.1e}  "
+            f"tolerance {self.tolerance:.1e}  {self.status}" + (f"  ({self.note})" if self.note else "")
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:

@@ -61,6 +61,12 @@ class Section:
     steps: tuple[Step, ...]
     goal: Quantity | None = None
 
+    def _repr_latex_(self) -> str:
+        from rnn_symbolic.render.formulas import form_latex
+
+        lines = (f"{form_latex(step.before)} &= {form_latex(step.after)}" for step in self.steps)
+        return "$\\displaystyle \\begin{aligned} " + r" \\[4pt] ".join(lines) + " \\end{aligned}$"
+
 
 @dataclass(frozen=True, repr=False)
 class Derivation:

@@ -64,8 +64,27 @@ class Rule(Enum):
 # --- forms --------------------------------------------------------------------------------------------------------
 
 
+class Shown:
+    """What shows itself: as a formula in a notebook, as Unicode in a terminal."""
+
+    __slots__ = ()
+
+    def _repr_latex_(self) -> str:
+        from rnn_symbolic.render.formulas import form_latex
+
+        assert isinstance(self, Form)
+        return f"$\\displaystyle {form_latex(self)}$"
+
+    def __str__(self) -> str:
+        from rnn_symbolic.printing import plain
+        from rnn_symbolic.render.formulas import form_latex
+
+        assert isinstance(self, Form)
+        return plain(form_latex(self))
+
+
 @dataclass(frozen=True, slots=True)
-class Written:
+class Written(Shown):
     """An expression as it stands, named derivatives included."""
 
     expression: Expression
@@ -82,7 +101,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class PathProduct:
+class PathProduct(Shown):
     """The ordered product of the table's entries along one path."""
 
     path: Path
@@ -122,7 +141,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(Shown):
     """One path with its recurrent factors collected: before · Π σ'(a_j) W_h^{k−1} · after.
 
     The shorthand σ'^k W_h^{k−1} writes k different values σ'(a_j) as one; the exact product is what is shown and
@@ -151,7 +170,7 @@ class Collected:
 
 
 @dataclass(frozen=True, slots=True)
-class PathSum:
+class PathSum(Shown):
     """Σ over all paths to the goal, as products or collected; ``shown`` holds the terms a reader sees.
 
     When ``elided``, the sum still stands for every path, ``count`` of them; ``gaps`` are the places in ``shown``

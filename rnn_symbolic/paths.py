@@ -114,6 +114,10 @@ class Path:
 
         return read(self.expression)
 
+    def value(self, model: Model) -> sp.Expr:
+        """The product, as every line of a derivation gives it."""
+        return self.product
+
     def __repr__(self) -> str:
         return f"Path({' -> '.join(self.route)})"
 

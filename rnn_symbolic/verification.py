@@ -10,6 +10,7 @@ r"""What is checked of a derivation, and how: nothing here reads the table to de
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -73,6 +74,17 @@ class Verification:
         """Nothing failed, and the sum over paths was compared with something independent of the table."""
         confirmed = any(f.status == "passed" for f in self.findings if f.check in (Check.GRADIENT, Check.SYMPY))
         return confirmed and all(f.status != "failed" for f in self.findings)
+
+    def __str__(self) -> str:
+        verdict = "passed" if self.passed else "FAILED"
+        rows = [f"dL/d{self.goal}: {verdict} (seed {self.seed})"]
+        for f in self.findings:
+            error = f", relative error {f.error:.0e}" if f.error else ""
+            rows.append(f"  {f.check.value:<10} {f.status}: {f.number}{error}{'; ' + f.detail if f.detail else ''}")
+        return "\n".join(rows)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     def finding(self, check: Check) -> Finding | None:
         """The finding of one check, None when it was not made."""

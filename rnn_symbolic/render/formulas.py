@@ -177,6 +177,8 @@ def _elided_steps(steps: tuple[int, ...]) -> tuple[object, ...]:
 def shorthand_latex(groups: Sequence[Group]) -> str:
     r"""σ'^{3} W_h^{2}: each φ'(a_j) written as one φ'; empty when a group has no such name."""
     powers: dict[str, int] = {}
+    if not any(group.is_slope for group in groups):
+        return ""  # W_h^{2} alone needs no shorthand
     for group in groups:
         if group.is_slope:
             assert isinstance(group.pattern, Call)

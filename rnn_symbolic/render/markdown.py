@@ -23,8 +23,18 @@ def inline_markdown(text: str) -> str:
     pieces = text.split("$")
     assert len(pieces) % 2 == 1, f"unbalanced $ in {text!r}"
     return "".join(
-        f"$`{piece}`$" if i % 2 else re.sub(r"([*_<>\[\]|])", r"\\\1", piece) for i, piece in enumerate(pieces)
+        f"$`{github(piece)}`$" if i % 2 else re.sub(r"([*_<>\[\]|])", r"\\\1", piece) for i, piece in enumerate(pieces)
     )
+
+
+def github(tex: str) -> str:
+    r"""The formula without what GitHub's MathJax lacks: it refuses ``\operatorname``, and ``\text`` knows no sizes.
+
+    >>> github(r"\operatorname{relu}'(a) && \text{\footnotesize $t = 1$} \text{\small a note}")
+    "\\mathrm{relu}'(a) && t = 1 \\text{a note}"
+    """
+    tex = re.sub(r"\\text\{\\footnotesize \$(.*?)\$\}", r"\1", tex)
+    return tex.replace(r"\operatorname", r"\mathrm").replace(r"\text{\small ", r"\text{")
 
 
 def _block(block: object) -> str:
@@ -40,7 +50,9 @@ def _block(block: object) -> str:
             return "\n".join(lines)
         case Display(rows):
             parts = aligned_displays(rows, gap=r"\qquad")
-            return "\n\n".join(f"```math\n\\begin{{aligned}}\n{lines}\n\\end{{aligned}}\n```" for lines in parts)
+            return "\n\n".join(
+                f"```math\n\\begin{{aligned}}\n{github(lines)}\n\\end{{aligned}}\n```" for lines in parts
+            )
         case Table(header, rows):
             return _table(header, rows)
     raise TypeError(f"{type(block).__name__} is not a block of a document")
