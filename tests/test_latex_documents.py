@@ -135,7 +135,7 @@ def test_formulas_of_every_cell_parse(T: int) -> None:
     formulas: Formulas = {}
     for name, cell in EVERY_CELL.items():
         for losses in ("all", "last"):
-            if T <= 5 or name in BUILT_IN or losses == "last":
+            if name in BUILT_IN or not 4 < T < 7:  # just below the elision documents of gated cells are huge
                 collect_model(formulas, f"{name}, T = {T}", unroll(cell, steps=T, losses=losses), languages=("en",))
     assert_all_parse(formulas, at_least=1000)
 

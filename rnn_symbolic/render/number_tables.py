@@ -11,7 +11,7 @@ from rnn_symbolic.expressions import Derivative, Quantity
 from rnn_symbolic.model import Model
 from rnn_symbolic.printing import latex
 from rnn_symbolic.render.document import Block, Bullets, Document, Paragraph, Table
-from rnn_symbolic.render.path_tables import amount_text
+from rnn_symbolic.render.path_tables import amount_text, log10_text
 from rnn_symbolic.render.words import number, say
 from rnn_symbolic.valuation import Valuation
 
@@ -26,9 +26,8 @@ def gradient_document(valuation: Valuation, language: str) -> Document:
     rows = []
     for quantity in (*model.parameters, *model.initial_states, *_inputs(model)):
         amount = valuation.gradient(quantity)
-        log10 = f"{amount.log10:.4f}" if amount.sign else "-inf"
         name = f"${latex(Derivative(Quantity('L'), quantity))}$"
-        rows.append((name, amount_text(amount), log10, str(amount.sign)))
+        rows.append((name, amount_text(amount), log10_text(amount), str(amount.sign)))
     header = tuple(say(language, key) for key in ("quantity", "gradient", "log10", "sign"))
     loss = say(language, "point", loss=number(float(valuation.values["L", None])))
     return Document(say(language, "gradient-title"), (Paragraph(loss), Table(header, tuple(rows))), language)

@@ -49,7 +49,7 @@ def _path_table(survey: Survey, language: str, whole: bool) -> Table:
         if amount is None:
             row += [str(path.loss_step), str(path.entry_step), str(path.lag)]
         else:
-            row += [str(path.lag), amount_text(amount, 8), _log10(amount)]
+            row += [str(path.lag), amount_text(amount, 8), log10_text(amount)]
         rows.append(tuple(row))
     return Table(tuple(say(language, column) for column in columns), tuple(rows))
 
@@ -61,7 +61,7 @@ def _group_table(groups: tuple[PathGroup, ...], by: str, language: str) -> Table
         (
             str(group.key),
             count_text(group.count),
-            *((amount_text(group.amount), _log10(group.amount)) if group.amount is not None else ()),
+            *((amount_text(group.amount), log10_text(group.amount)) if group.amount is not None else ()),
         )
         for group in groups
     ]
@@ -72,12 +72,15 @@ def amount_text(amount: Amount, digits: int = 10) -> str:
     """A number, and where floats lose it the power of ten."""
     if amount.sign and not 1e-300 < abs(amount.value) < 1e300:
         sign = "-" if amount.sign < 0 else ""
-        return f"${sign}10^{{{amount.log10:.4f}}}$"
+        return f"${sign}10^{{{log10_text(amount)}}}$"
     return number(amount.value, digits)
 
 
-def _log10(amount: Amount) -> str:
-    return f"{amount.log10:.4f}" if amount.sign else "-inf"
+def log10_text(amount: Amount) -> str:
+    """The exponent with four decimals, or, where a float has none left, with its digits."""
+    if not amount.sign:
+        return "-inf"
+    return f"{amount.log10:.4f}" if abs(amount.log10) < 1e9 else f"{amount.log10:.12g}"
 
 
 def paths_json(survey: Survey, *, whole: bool = False) -> dict[str, Any]:
