@@ -110,6 +110,7 @@ def build_parser() -> Parser:
     _document_options(derive)
     derive.add_argument("--depth", type=whole_number(1), default=2, help="1 abstract, 2 derivation, 3 lecture (2)")
     derive.add_argument("--all", action="store_true", help="elide nothing, however large T is")
+    _path_limit(derive)
     derive.add_argument(
         "--verify", action="store_true", help="prove the sum equal to SymPy's derivative; exit 1 if not"
     )
@@ -129,9 +130,7 @@ def build_parser() -> Parser:
         "--granularity", type=one_of("state", "node"), default="state", help="what a path visits: state or node"
     )
     paths.add_argument("--top", type=whole_number(1), metavar="N", help="the N largest at the given values")
-    paths.add_argument(
-        "--max-paths", type=whole_number(1), default=20_000, metavar="N", help="the listing limit (20000)"
-    )
+    _path_limit(paths)
     paths.add_argument("--all", action="store_true", help="write long products out")
 
     check = _command(commands, "check", "symbolic gradients against independent numbers")
@@ -160,6 +159,12 @@ def build_parser() -> Parser:
 def _command(commands: Any, name: str, summary: str) -> Parser:
     parser: Parser = commands.add_parser(name, help=summary, description=f"Print {summary}.")
     return parser
+
+
+def _path_limit(parser: Parser) -> None:
+    parser.add_argument(
+        "--max-paths", type=whole_number(1), default=20_000, metavar="N", help="the limit on paths written out (20000)"
+    )
 
 
 def _model_options(parser: Parser) -> None:

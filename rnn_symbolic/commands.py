@@ -73,7 +73,7 @@ def derive(args: argparse.Namespace) -> Outcome:
         raise InputError(f"--standalone is a LaTeX document; it does not go with --to {args.to}")
     model = _model(args)
     goals = _goals(model, args)
-    derivations = derive_gradients(model, goals, whole=args.all)
+    derivations = derive_gradients(model, goals, whole=args.all, max_paths=args.max_paths)
     if not derivations:
         raise InputError(f"{model.cell.name} has no parameters; name an input or a state, such as x_1")
     found = verify_all(derivations, symbolic=args.verify, seed=args.seed)

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rnn_symbolic.cells import Cell
+from rnn_symbolic.errors import InputError
 from rnn_symbolic.expressions import ONE, ZERO, Add, Derivative, Expression, Multiply, Quantity, add, multiply
 from rnn_symbolic.forms import (
     Form,
@@ -28,7 +29,7 @@ from rnn_symbolic.forms import (
     total,
 )
 from rnn_symbolic.model import Model, unroll
-from rnn_symbolic.paths import Graph, Leg, Path, graph, iter_paths
+from rnn_symbolic.paths import MAX_PATHS, Graph, Leg, Path, graph, in_digits, iter_paths
 from rnn_symbolic.table import Edge, LocalRule, product_value
 
 if TYPE_CHECKING:
@@ -133,12 +134,18 @@ class Derivation:
 
 
 def derive_gradient(
-    model: Model | Cell | str, wrt: str | Quantity, *, whole: bool = False, common: tuple[Section, ...] | None = None
+    model: Model | Cell | str,
+    wrt: str | Quantity,
+    *,
+    whole: bool = False,
+    common: tuple[Section, ...] | None = None,
+    max_paths: int = MAX_PATHS,
 ) -> Derivation:
     """Derive ∂L/∂wrt for a parameter, an initial state (h_0), an input (x_2) or any named quantity (h_3).
 
     ``whole`` keeps every line whatever T is. ``common`` takes the sections that do not depend on ``wrt`` from
-    `common_sections`, so that several derivations share them.
+    `common_sections`, so that several derivations share them. Raises InputError where more than ``max_paths`` paths
+    would be written out (they are elided above `ELIDE_ABOVE` steps, unless ``whole``).
 
     >>> derive_gradient("elman", "W_y").result.count
     3
@@ -147,7 +154,7 @@ def derive_gradient(
         model = unroll(model)
     goal = model.resolve(wrt) if isinstance(wrt, str) else wrt
     g = graph(model, goal)
-    shown, gaps = _shown_paths(g, whole)
+    shown, gaps = _shown_paths(g, whole, max_paths)
     own = (
         Section(Part.PATHS, tuple(_path_step(path) for path in shown), goal),
         _sum_section(g, shown, gaps),
@@ -159,12 +166,12 @@ def derive_gradient(
 
 
 def derive_gradients(
-    model: Model, goals: Iterable[str | Quantity] = (), *, whole: bool = False
+    model: Model, goals: Iterable[str | Quantity] = (), *, whole: bool = False, max_paths: int = MAX_PATHS
 ) -> tuple[Derivation, ...]:
     """The derivations of several gradients (of all parameters when none is named), sharing their common sections."""
     goals = tuple(goals) or model.parameters
     common = common_sections(model, whole=whole)
-    return tuple(derive_gradient(model, goal, whole=whole, common=common) for goal in goals)
+    return tuple(derive_gradient(model, goal, whole=whole, common=common, max_paths=max_paths) for goal in goals)
 
 
 def common_sections(model: Model, *, whole: bool = False) -> tuple[Section, ...]:
@@ -317,9 +324,14 @@ def _credit_by_partials(leg: Leg) -> Expression:
 # --- sections of one gradient --------------------------------------------------------------------------------------
 
 
-def _shown_paths(g: Graph, whole: bool) -> tuple[tuple[Path, ...], tuple[int, ...]]:
+def _shown_paths(g: Graph, whole: bool, limit: int) -> tuple[tuple[Path, ...], tuple[int, ...]]:
     """The paths a reader sees, and the places among them (their end included) before which paths are left out."""
     if whole or g.model.steps <= ELIDE_ABOVE:
+        if g.count() > limit:
+            raise InputError(
+                f"the derivation would write out {in_digits(g.count())} paths to {g.goal}, more than {limit:,}; "
+                f"{'leave --all out' if whole else 'take fewer steps'}, or raise --max-paths"
+            )
         return tuple(iter_paths(g.model, g.goal)), ()
     kept: list[Path] = []
     gaps: set[int] = set()

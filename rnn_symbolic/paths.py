@@ -414,15 +414,19 @@ def count_paths(model: Model, goal: Quantity | str, granularity: str = "state") 
     return graph(model, goal, granularity).count()
 
 
+def in_digits(number: int) -> str:
+    """A count for a message: its digits, or its size."""
+    return f"{number:,}" if number < 10**15 else f"about 10^{math.log10(number):.0f}"
+
+
 def list_paths(
     model: Model, goal: Quantity | str, granularity: str = "state", limit: int = MAX_PATHS
 ) -> tuple[Path, ...]:
     """All paths from L to a quantity. Raises InputError above ``limit``, with the number and what to use instead."""
     number = count_paths(model, goal, granularity)
     if number > limit:
-        shown = f"{number:,}" if number < 10**15 else f"about 10^{math.log10(number):.0f}"
         raise InputError(
-            f"there are {shown} paths to {goal}, more than the limit of {limit:,}; use --count or --by lag, "
+            f"there are {in_digits(number)} paths to {goal}, more than the limit of {limit:,}; use --count or --by lag, "
             f"or raise --max-paths"
         )
     return tuple(iter_paths(model, goal, granularity))

@@ -138,7 +138,8 @@ def _structure(derivation: Derivation) -> Finding:
     for row in dict.fromkeys((*rows, *model.table)):
         if row not in rows or row not in model.table:
             return Finding(Check.STRUCTURE, "failed", number, detail=f"the table's row {row.head} <- {row.tail}")
-    again = derive_gradient(model, derivation.goal, whole=derivation.whole)
+    paths = graph(model, derivation.goal).count()
+    again = derive_gradient(model, derivation.goal, whole=derivation.whole, max_paths=paths)
     if derivation.sections != again.sections:
         given = {section.part: section for section in derivation.sections}
         part = next((s.part for s in again.sections if given.get(s.part) != s), again.sections[0].part)

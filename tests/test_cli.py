@@ -325,7 +325,7 @@ def test_json_of_counted_and_grouped_paths(run: Run, point: Path) -> None:
 
 def test_json_of_a_gradient(run: Run, point: Path) -> None:
     record = valid(run("gradient", "--values", point, "--to", "json").json, schemas.GRADIENT)
-    names = ["W_h", "W_x", "b_h", "W_y", "b_y", "h_0"]
+    names = ["W_x", "W_h", "W_y", "b_h", "b_y", "h_0"]
     assert list(record["gradients"]) == list(record["log10"]) == list(record["sign"]) == names
     assert len(record["input_gradients"]) == len(record["outputs"]) == len(record["states"]["h"]) == 3
     assert list(record["states"]) == ["h"]

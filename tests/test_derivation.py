@@ -473,3 +473,11 @@ def test_every_path_is_shown_as_a_chain_of_immediate_partials(cell: str) -> None
             named = [node for node in walk(step.before.expression) if isinstance(node, Derivative)]
             assert named and all(node.immediate for node in named)
             assert step.before.number(at) == pytest.approx(step.after.number(at), rel=1e-10)
+
+
+def test_writing_everything_out_has_a_limit() -> None:
+    model = unroll("elman", steps=20)
+    with pytest.raises(InputError, match=r"210 paths to W_x, more than 200; leave --all out, or raise --max-paths"):
+        derive_gradient(model, "W_x", whole=True, max_paths=200)
+    assert len(derive_gradient(model, "W_x", whole=True, max_paths=210).section(Part.PATHS).steps) == 210
+    assert len(derive_gradient(model, "W_x", max_paths=3).section(Part.PATHS).steps) == 4  # elided: nothing to limit

@@ -283,7 +283,7 @@ def test_what_it_says_of_itself():
     assert g.arguments == ("W_x", "W_h", "W_y", "b_h", "b_y", "x", "d", "h_0")
     assert g.signature == "dL_dW_x(*, W_x, W_h, W_y, b_h, b_y, x, d, h_0=0)"
     assert g.signature in repr(g) and g.__doc__ is not None and g.__doc__.startswith(g.signature)
-    assert g.source.startswith("def dL_dW_x(W_h, W_x, b_h, W_y, b_y, h_0, x, d):\n    a_1 = h_0*W_h + b_h + W_x*x[0]\n")
+    assert g.source.startswith("def dL_dW_x(W_x, W_h, W_y, b_h, b_y, h_0, x, d):\n    a_1 = h_0*W_h + b_h + W_x*x[0]\n")
     assert "dL_da_3 = dL_dh_3*tanh_prime(a_3)" in g.source and "Dummy" not in g.source
     assert not re.search(r"\bell_", g.source)  # the loss itself is not computed
     assert g.source == derive_gradient("elman", "W_x").lambdify(activation="tanh").source
