@@ -15,13 +15,13 @@ derive: venv  ## the gradient with respect to W_x, derived step by step
 	@$(BIN)/rnn-symbolic derive W_x --to text
 
 test: venv-test katex-if-possible  ## all tests but the long sweeps
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 test-slow: venv-test katex-if-possible  ## the long sweeps only
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto -m slow
 
 test-all: venv-test katex-if-possible  ## all tests
-	$(BIN)/python -m pytest -m ""
+	$(BIN)/python -m pytest -n auto -m ""
 
 lint: venv-dev  ## ruff and mypy
 	$(BIN)/ruff check

@@ -426,8 +426,8 @@ def list_paths(
     number = count_paths(model, goal, granularity)
     if number > limit:
         raise InputError(
-            f"there are {in_digits(number)} paths to {goal}, more than the limit of {limit:,}; use --count or --by lag, "
-            f"or raise --max-paths"
+            f"there are {in_digits(number)} paths to {goal}, more than the limit of {limit:,}; "
+            f"use --count or --by lag, or raise --max-paths"
         )
     return tuple(iter_paths(model, goal, granularity))
 
