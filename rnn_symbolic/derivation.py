@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnn_symbolic.cells import Cell
 from rnn_symbolic.errors import InputError
-from rnn_symbolic.expressions import ONE, ZERO, Add, Derivative, Expression, Multiply, Quantity, add, multiply
+from rnn_symbolic.expressions import ONE, ZERO, Add, Derivative, Expression, Multiply, Quantity, add, multiply, walk
 from rnn_symbolic.forms import (
     Form,
     PathProduct,
@@ -61,6 +61,9 @@ class Section:
     part: Part
     steps: tuple[Step, ...]
     goal: Quantity | None = None
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.steps))
 
     def _repr_latex_(self) -> str:
         from rnn_symbolic.render.formulas import form_latex
@@ -226,8 +229,8 @@ def _rule_of_row(edge: Edge) -> Rule:
     if len(edge.terms) > 1:
         return Rule.SEVERAL_MENTIONS
     rules = [factor.rule for factor in edge.terms[0]]
-    if len(rules) > 1 and rules[0] is LocalRule.NUMBER:
-        rules = rules[1:]
+    if len(rules) > 1 and rules[0] is LocalRule.NUMBER:  # −(W x) by x; but 2u, of u², is the power rule's own
+        return Rule.POWER if rules[1:] == [LocalRule.POWER] else Rule.NESTED
     if not rules:
         return Rule.ADDEND
     if rules[0] is LocalRule.COEFFICIENT:  # o tanh(c) by c: a product first, then the slope of its factor
@@ -356,7 +359,9 @@ def _shown_paths(g: Graph, whole: bool, limit: int) -> tuple[tuple[Path, ...], t
 def _path_step(path: Path) -> Step:
     """The chain of immediate partials along the path equals the product of the table's entries."""
     chain = Written(multiply(*(partial for leg in path.legs[1:] for partial in leg.partials)))
-    return Step(Rule.ALONG_PATH, chain, PathProduct(path), subject=path)
+    collapsed = any(factor.rule is LocalRule.COLLAPSE for factor in path.factors)
+    rule = Rule.ALONG_PATH_COLLAPSED if collapsed else Rule.ALONG_PATH
+    return Step(rule, chain, PathProduct(path), subject=path)
 
 
 def _sum_section(g: Graph, shown: tuple[Path, ...], gaps: tuple[int, ...]) -> Section:
@@ -395,5 +400,7 @@ def _adjoint_section(g: Graph) -> Section:
     if not terms:
         return Section(Part.ADJOINT, (), g.goal)
     after = Written(terms[0] if len(terms) == 1 else Add(tuple(terms)))
+    if not any(isinstance(node, Derivative) for node in walk(after.expression)):
+        return Section(Part.ADJOINT, (), g.goal)  # an output: only its own loss stands before it
     step = Step(Rule.GROUP_BY_ENTRY, total(g.goal), after, subject=g.goal)
     return Section(Part.ADJOINT, (step,), g.goal)

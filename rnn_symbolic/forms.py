@@ -55,6 +55,7 @@ class Rule(Enum):
     ONLY_READER = "only-reader"  # q reaches L through one quantity only
     SUM_OVER_READERS = "sum-over-readers"  # ∂L/∂q = Σ over the readers r of q: ∂L/∂r · (block r ← q)
     ALONG_PATH = "along-path"  # the table's entries along one path, multiplied in order
+    ALONG_PATH_COLLAPSED = "along-path-collapsed"  # the same, with y_t − d_t for two neighbours
     SUM_OVER_PATHS = "sum-over-paths"  # ∂L/∂θ = Σ over all paths from L to θ
     NO_PATH = "no-path"  # no path leads from L to θ: the empty sum is 0
     COLLECT = "collect"  # scalars commute: factors that repeat along time are collected
@@ -129,8 +130,10 @@ class Group:
 
     @property
     def is_slope(self) -> bool:
-        """Whether the factor is a φ'(·), so that the shorthand φ'^k makes sense."""
-        return isinstance(self.pattern, Call) and self.pattern.order == 1
+        """Whether the factor is a φ'(a_j), or what φ' is called (cos(a_j)), so that a shorthand φ'^k makes sense."""
+        return isinstance(self.pattern, Call) and (
+            self.pattern.order == 1 or isinstance(self.pattern.argument, Quantity)
+        )
 
     @property
     def expression(self) -> Expression:
@@ -264,10 +267,10 @@ def collect(path: Path, patterns: tuple[Expression, ...], states: frozenset[str]
         t = leg.head.step
         for factor in leg.factors:
             match = None
+            if isinstance(factor.value, Number):
+                constant *= factor.value.value
+                continue
             if t is not None and leg.head.name in states:
-                if isinstance(factor.value, Number):
-                    constant *= factor.value.value
-                    continue
                 match = next((p for p in patterns if at_step(p, t) == factor.value), None)
             if match is not None and t is not None:
                 steps[match].append(t)

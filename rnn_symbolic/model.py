@@ -135,7 +135,7 @@ class Model:
         hint = suggest(name, known + stepped)
         if name in self.named or name == "x":
             hint = f" Did you mean {name}_1 … {name}_{self.steps}?"
-        parameters = ", ".join(self.cell.parameters) or "none"
+        parameters = ", ".join(map(str, self.parameters)) or "none"
         inputs = f", the inputs x_1 … x_{self.steps}" if self.cell.uses_input else ""
         return (
             f"{name!r} is not a quantity of {self.cell.name}: its parameters are {parameters}; "

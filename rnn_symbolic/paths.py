@@ -118,6 +118,12 @@ class Path:
         """The product, as every line of a derivation gives it."""
         return self.product
 
+    def __str__(self) -> str:
+        from rnn_symbolic.printing import latex, latex_quantity, plain
+
+        route = r" \to ".join(map(latex_quantity, self.nodes))
+        return f"{plain(route)}:  {plain(latex(self.expression))}"
+
     def __repr__(self) -> str:
         return f"Path({' -> '.join(self.route)})"
 

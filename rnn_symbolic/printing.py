@@ -285,7 +285,9 @@ def _plain_token(tokens: list[str], i: int) -> tuple[str, int]:
     if name in ("frac", "tfrac", "dfrac"):
         above, i = _group(tokens, i + 1)
         below, i = _group(tokens, i)
-        return f"{_operand(above)}/{_operand(below)}", i
+        text = f"{_operand(above)}/{_operand(below)}"
+        # a factor behind it would seem to belong to the denominator: (1/4) W_y; a ∂L/∂h reads as one symbol
+        return (f"({text})" if i < len(tokens) and tokens[i] == r"\," and not above.startswith("∂") else text), i
     if name == "sqrt":
         inner, i = _group(tokens, i + 1)
         return f"√{inner}" if len(inner) == 1 else f"√({inner})", i

@@ -569,7 +569,7 @@ def test_unknown_quantities(run: Run, command: str, name: str) -> None:
 
 def test_quantities_that_are_nearly_right(run: Run) -> None:
     for command in ("derive", "paths", "check"):
-        refused(run(command, "Wx"), "'Wx'", "W_h, W_x, b_h, W_y, b_y", "Did you mean 'W_x'?")
+        refused(run(command, "Wx"), "'Wx'", "W_x, W_h, W_y, b_h, b_y", "Did you mean 'W_x'?")
         refused(run(command, "h"), "Did you mean h_1 … h_3?")
         refused(run(command, "h_4"), "outside the steps 1 … 3", "--steps")
         refused(run(command, "d_1"), "target")

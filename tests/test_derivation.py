@@ -299,7 +299,7 @@ def test_the_collected_factor_of_every_path(T: int) -> None:
         ("elman", "h_0", "ℓ₃′(y₃) σ′(o₃) W_y (Πⱼ₌₁³ σ′(a_j)) W_h³ [σ′³ W_h³]"),
         ("residual", "W_x", "ℓ₃′(y₃) σ′(o₃) W_y (Πⱼ₌₂³ (1 + σ′(a_j) W_h)) σ′(a₁) x₁"),
         ("lag2", "W_x", "ℓ₃′(y₃) σ′(o₃) W_y (Π_(j=1,3) σ′(a_j)) V_h [σ′² W_h⁰ V_h¹] x₁"),
-        ("h = cos(h[t-1])\ny = h * w", "h_0", "−ℓ₃′(y₃) w (Πⱼ₌₁³ sin(hⱼ₋₁))"),
+        ("h = cos(h[t-1])\ny = h * w", "h_0", "−ℓ₃′(y₃) w (Πⱼ₌₁³ sin(hⱼ₋₁)) [sin³]"),
         ("h = -h[t-1] * x\ny = h * w", "h_1", "ℓ₃′(y₃) w (Πⱼ₌₂³ x_j)"),
         # the output's weight is the same quantity, but it does not stand between two states
         (

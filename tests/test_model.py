@@ -54,7 +54,7 @@ def test_the_last_loss_only() -> None:
     ("options", "loss"),
     [
         ({}, "ℓₜ(yₜ)"),
-        ({"loss": "squared"}, "1/2 (yₜ − dₜ)²"),
+        ({"loss": "squared"}, "(1/2) (yₜ − dₜ)²"),
         ({"loss": "cross-entropy"}, "−dₜ log(yₜ) − (1 − dₜ) log(1 − yₜ)"),
         ({"loss": "cross-entropy", "output_activation": "logistic"}, "−dₜ log(yₜ) − (1 − dₜ) log(1 − yₜ)"),
         ({"loss": "cross-entropy", "output_activation": "softplus"}, "−dₜ log(yₜ)"),
@@ -149,7 +149,7 @@ def test_resolve(name: str, quantity: Quantity) -> None:
     ("name", "message"),
     [
         ("Wx", "Did you mean 'W_x'"),
-        ("W_q", "its parameters are W_h, W_x, b_h, W_y, b_y; also h_0, the inputs x_1 … x_3 and named quantities"),
+        ("W_q", "its parameters are W_x, W_h, W_y, b_h, b_y; also h_0, the inputs x_1 … x_3 and named quantities"),
         ("h", "Did you mean h_1 … h_3"),
         ("x", "Did you mean x_1 … x_3"),
         ("h_4", "outside the steps 1 … 3; use --steps to unroll further"),

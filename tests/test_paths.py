@@ -368,7 +368,7 @@ def test_logistic_and_cross_entropy_collapse_to_y_minus_d() -> None:
         ({"loss": "squared", "output_activation": "sigma"}, "(y₁ − d₁) σ′(o₁)"),
         ({"loss": "cross-entropy", "output_activation": "logistic"}, "y₁ − d₁"),
         ({"loss": "abstract", "output_activation": "sigma"}, "ℓ₁′(y₁) σ′(o₁)"),
-        ({"loss": "cross-entropy", "output_activation": "tanh"}, "−d₁/y₁ tanh′(o₁)"),
+        ({"loss": "cross-entropy", "output_activation": "tanh"}, "−(d₁/y₁) tanh′(o₁)"),
     ],
 )
 def test_the_derivative_at_the_output(options: dict[str, str], expected: str) -> None:

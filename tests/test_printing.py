@@ -75,10 +75,10 @@ LOOKS = [
         "(1 − d₃)/(1 − y₃)",
     ),
     (Multiply((h, number(1, 3))), r"\frac{h_{3}}{3}", "h₃/3"),
-    (Multiply((number(1, 2), Power(h, Fraction(2)))), r"\tfrac{1}{2}\,h_{3}^{2}", "1/2 h₃²"),
+    (Multiply((number(1, 2), Power(h, Fraction(2)))), r"\tfrac{1}{2}\,h_{3}^{2}", "(1/2) h₃²"),
     (Multiply((h, number(2, 3))), r"h_{3}\,\tfrac{2}{3}", "h₃ 2/3"),
     (Multiply((number(1, 2), inverse(h))), r"\frac{1}{2\,h_{3}}", "1/(2 h₃)"),
-    (Multiply((h, inverse(y), inverse(a))), r"\frac{h_{3}}{y_{3}}\,\frac{1}{a_{3}}", "h₃/y₃ 1/a₃"),
+    (Multiply((h, inverse(y), inverse(a))), r"\frac{h_{3}}{y_{3}}\,\frac{1}{a_{3}}", "(h₃/y₃) 1/a₃"),
     (
         Multiply((W, Call("sin", a), inverse(Call("exp", h)))),
         r"W_{h}\,\frac{\sin(a_{3})}{\exp(h_{3})}",
@@ -93,7 +93,7 @@ LOOKS = [
     # sums
     (Add((h, minus(y), number(-1))), r"h_{3} - y_{3} - 1", "h₃ − y₃ − 1"),
     (Add((minus(h), number(1, 2))), r"-h_{3} + \tfrac{1}{2}", "−h₃ + 1/2"),
-    (Add((h, Multiply((number(-3, 2), y)))), r"h_{3} - \tfrac{3}{2}\,y_{3}", "h₃ − 3/2 y₃"),
+    (Add((h, Multiply((number(-3, 2), y)))), r"h_{3} - \tfrac{3}{2}\,y_{3}", "h₃ − (3/2) y₃"),
     # functions
     (Call("sqrt", Add((h, y))), r"\sqrt{h_{3} + y_{3}}", "√(h₃ + y₃)"),
     (Call("logistic", a, 1), r"\operatorname{logistic}'(a_{3})", "logistic′(a₃)"),

@@ -175,7 +175,7 @@ def test_the_conventions_name_the_functions_that_are_used(cell: str, options: di
         ("elman", {}, "ℓₜ is any differentiable loss of the output yₜ"),
         ("elman", {"loss": "squared"}, "The loss of a step is 1/2(yₜ − dₜ)² (with the factor one half)."),
         ("elman", {"loss": "cross-entropy"}, "is the cross-entropy −dₜ log(yₜ) − (1 − dₜ) log(1 − yₜ)."),
-        (OWN_LOSS, {}, "is the cell's own: (yₜ − dₜ)²/2 + 1/10 hₜ² dₜ + exp(−yₜ)/3."),
+        (OWN_LOSS, {}, "is the cell's own: (yₜ − dₜ)²/2 + (1/10) hₜ² dₜ + exp(−yₜ)/3."),
         ("elman", {"losses": "last"}, "L = ℓ_T: only the last step is scored"),
     ],
 )

@@ -407,9 +407,9 @@ ENGLISH = ArticleProse(
         r"are, and $«conditional»$ more with a condition that can be named.",
         r"What is missing is small. With your $L$ there are $«three-paths.paths»$ paths to $W_{x}$, and the "
         r"$«three-paths.absent»$ that start in loss1 and loss2 were left out; the $\sigma'$ of a path are different numbers, "
-        r"and in your example $0.2$ is the value of $\sigma'$, not of $\sigma$; and $W_{h} = 100$ explodes with ReLU, but "
+        r"and in your example $0.2$ is the value of $\sigma'$, not of $\sigma$; and $W_{h} = 100$ explodes with ReLU on positive inputs, but "
         r"mostly saturates tanh and logistic.",
-        r"Two lines mend it. For the gradient, write the first line below (or write loss3 where you write $L$, and leave the rest "
+        r"Two lines mend it. For the gradient, write the first line below (or define $L$ = loss3, and leave the rest "
         r"as it is). For vanishing and exploding, look at the product in the second line instead of at $W_{h}$ alone: "
         r"it vanishes with growing lag where its factors stay below some $q < 1$ in size, and explodes where they stay above "
         r"some $q > 1$.",

@@ -90,7 +90,7 @@ class _Writer:
         if section.part is Part.COLLECTED and _has_shorthand(section.steps[0]):
             intro += self.words.say("brace")
         blocks: list[Block] = [Heading(self.words.titles[section.part].replace("<goal>", goal), level)]
-        if self.depth > 1:
+        if self.depth > 1 and section.steps[0].rule is not Rule.NO_PATH:
             blocks.append(Paragraph(intro))
         marked = _marked(section, gaps)
         if self.depth > 2:

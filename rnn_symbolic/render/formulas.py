@@ -182,7 +182,7 @@ def shorthand_latex(groups: Sequence[Group]) -> str:
     for group in groups:
         if group.is_slope:
             assert isinstance(group.pattern, Call)
-            base = rf"{latex_function(group.pattern.function, 1)}{{}}"
+            base = rf"{latex_function(group.pattern.function, group.pattern.order)}{{}}"
         elif not group.varies and isinstance(group.pattern, Quantity):
             base = latex(group.pattern)
         else:

@@ -22,9 +22,9 @@ ENGLISH = Prose(
         "paths visible. The weights are the same in every step.",
         Part.IMMEDIATE: "Each equation is differentiated once, by each quantity on its right-hand side, while all others "
         "are held fixed. This table, at a generic step $t$, is all the calculus there is; what follows is bookkeeping.",
-        Part.OUTPUTS: "An output is read by the loss of its own step.",
-        Part.STATES: "A quantity $q$ reaches $L$ through every quantity that reads it, in its own step and in later ones. "
-        "$\\partial L/\\partial q$ is the sum over its readers: what each reader receives, times the block that leads to it.",
+        Part.OUTPUTS: "An output is read by the loss of its own step, where that step is scored.",
+        Part.STATES: "A quantity $q$ reaches $L$ through its readers: the next outputs, states and losses that depend on it, in its own step or in later ones. "
+        "$\\partial L/\\partial q$ is the sum over them: what each receives, times what leads from it to $q$ (in brackets where several ways do).",
         Part.PATHS: "A path starts at the loss of one step and follows the readers backwards until an equation mentions "
         "<goal>. Their number is <count>. The value of a path is the product of what leads from each node to the next, in the order of the "
         "route, which stands in the margin: immediate partials, or the sum over the ways where several lead through one step.",
@@ -53,6 +53,7 @@ ENGLISH = Prose(
         Rule.ONLY_READER: "only one reader",
         Rule.SUM_OVER_READERS: "sum over the readers",
         Rule.ALONG_PATH: "product along the path",
+        Rule.ALONG_PATH_COLLAPSED: "product along the path, collapsed",
         Rule.SUM_OVER_PATHS: "sum over all paths",
         Rule.NO_PATH: "no path",
         Rule.COLLECT: "scalars commute",
@@ -64,20 +65,22 @@ ENGLISH = Prose(
         Rule.TOTAL_LOSS: "The loss of the whole sequence is the sum (not the mean) of the losses of its steps.",
         Rule.LAST_LOSS: "Only the last step has a loss: the article's view of the three paths.",
         Rule.ADDEND: "It is an addend of <subject>, so the immediate partial is 1.",
-        Rule.CONSTANT_MULTIPLE: "It stands in <subject> times a constant.",
+        Rule.CONSTANT_MULTIPLE: "It stands in <subject> times a constant, and that constant is the partial.",
         Rule.WEIGHT: "Linear: the partial of <subject> is the weight that stands before it.",
         Rule.WEIGHTED: "Linear in the weight: the partial of <subject> is what the weight multiplies.",
         Rule.PRODUCT: "It stands in a factor of <subject>: the partial is the derivative of that factor times the other factors.",
-        Rule.ACTIVATION: "The activation's slope, taken at the pre-activation, is the partial of <subject>.",
+        Rule.ACTIVATION: "The slope of the function, taken at its argument, is the partial of <subject>.",
         Rule.LOSS_SLOPE: "The loss of a step depends on the output of that step only; its slope there is the partial.",
         Rule.POWER: "The power rule, with the chain rule for what is raised.",
         Rule.NESTED: "Operations nested in one equation: the chain rule, the outermost first.",
         Rule.SEVERAL_MENTIONS: "The equation of <subject> mentions it more than once: one product for each mention.",
         Rule.LOGISTIC_CROSS_ENTROPY: "With $y = \\operatorname{logistic}(o)$ and $\\operatorname{logistic}'(o) = y\\,(1 - y)$ "
         "the two factors multiply to $y - d$; nothing is left that could be divided by zero.",
-        Rule.ONLY_READER: "One reader on the way to $L$, so one term: this holds for <subject>.",
-        Rule.SUM_OVER_READERS: "Several readers on the way to $L$, one term for each: this holds for <subject>.",
-        Rule.ALONG_PATH: "Every immediate partial along the route is replaced by its entry in the table, two neighbours with an identity by that.",
+        Rule.ONLY_READER: "One reader each, so one term: <subject>.",
+        Rule.SUM_OVER_READERS: "Several readers each, and one term for each of them: <subject>.",
+        Rule.ALONG_PATH: "Every immediate partial along the route is replaced by its entry in the table.",
+        Rule.ALONG_PATH_COLLAPSED: "Every immediate partial along the route is replaced by its entry in the table, and the first two by their "
+        "product $y - d$.",
         Rule.SUM_OVER_PATHS: "A total derivative is the sum over all paths: each contributes the product along it.",
         Rule.NO_PATH: "No path leads from $L$ to <subject>: the empty sum is 0.",
         Rule.COLLECT: "Scalars commute, so the slopes and the recurrent weights can be brought together.",
