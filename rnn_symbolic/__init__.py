@@ -18,7 +18,7 @@ _HOME = {
     "Derivation": "derivation",
     "InputError": "errors",
     "Model": "model",
-    "Path": "paths",
+    "Path": "graph",
     "Verdict": "checking",
     "check_gradient": "checking",
     "count_paths": "paths",
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from rnn_symbolic.derivation import derive_gradient as derive_gradient
     from rnn_symbolic.derivation import derive_gradients as derive_gradients
     from rnn_symbolic.errors import InputError as InputError
+    from rnn_symbolic.graph import Path as Path
     from rnn_symbolic.model import Model as Model
     from rnn_symbolic.model import unroll as unroll
-    from rnn_symbolic.paths import Path as Path
     from rnn_symbolic.paths import count_paths as count_paths
     from rnn_symbolic.paths import iter_paths as iter_paths
     from rnn_symbolic.paths import list_paths as list_paths

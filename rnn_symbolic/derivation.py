@@ -28,8 +28,9 @@ from rnn_symbolic.forms import (
     recurrent_patterns,
     total,
 )
+from rnn_symbolic.graph import Graph, Leg, Path
 from rnn_symbolic.model import Model, unroll
-from rnn_symbolic.paths import MAX_PATHS, Graph, Leg, Path, graph, in_digits, iter_paths
+from rnn_symbolic.paths import MAX_PATHS, graph, in_digits, iter_paths
 from rnn_symbolic.table import Edge, LocalRule, product_value
 
 if TYPE_CHECKING:

@@ -26,8 +26,9 @@ from rnn_symbolic.expressions import (
     quantities,
     transform,
 )
+from rnn_symbolic.graph import Graph, Path
 from rnn_symbolic.model import Model
-from rnn_symbolic.paths import Graph, Path, graph, iter_paths
+from rnn_symbolic.paths import graph, iter_paths
 from rnn_symbolic.valuation import Valuation
 
 if TYPE_CHECKING:

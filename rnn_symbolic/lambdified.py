@@ -25,9 +25,10 @@ from sympy.matrices import DeferredVector
 from rnn_symbolic.concrete import concrete
 from rnn_symbolic.errors import InputError, suggest
 from rnn_symbolic.expressions import Quantity, quantities
+from rnn_symbolic.graph import Leg
 from rnn_symbolic.model import Model
 from rnn_symbolic.numeric import Key
-from rnn_symbolic.paths import Leg, graph
+from rnn_symbolic.paths import graph
 from rnn_symbolic.symbols import read, symbol
 from rnn_symbolic.table import product_value
 from rnn_symbolic.valuation import carry

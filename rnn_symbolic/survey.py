@@ -7,9 +7,10 @@ from typing import Any
 
 from rnn_symbolic.errors import InputError
 from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.graph import Graph, Path
 from rnn_symbolic.model import Model
 from rnn_symbolic.numeric import SignedLog
-from rnn_symbolic.paths import Graph, Path, graph, group_paths, list_paths
+from rnn_symbolic.paths import graph, group_paths, list_paths
 from rnn_symbolic.valuation import Amount, Valuation
 
 

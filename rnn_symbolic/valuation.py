@@ -12,6 +12,7 @@ from typing import Any
 
 from rnn_symbolic.errors import NumericalFailure
 from rnn_symbolic.expressions import Add, Apply, Derivative, Expression, Multiply, Power, Quantity
+from rnn_symbolic.graph import Graph, Leg, Path
 from rnn_symbolic.model import Model
 from rnn_symbolic.numeric import (
     FLOATS,
@@ -27,7 +28,7 @@ from rnn_symbolic.numeric import (
     signed_log,
     stand_in,
 )
-from rnn_symbolic.paths import Graph, Leg, Path, graph
+from rnn_symbolic.paths import graph
 from rnn_symbolic.table import product_value
 
 

@@ -21,8 +21,9 @@ from rnn_symbolic.derivation import Derivation, Part, derive_gradient
 from rnn_symbolic.errors import NumericalFailure
 from rnn_symbolic.expressions import Derivative, Expression, Quantity, at_step, quantities, walk
 from rnn_symbolic.forms import Collected, Form, PathProduct, PathSum, Step, Written
+from rnn_symbolic.graph import Graph, Path
 from rnn_symbolic.model import Model
-from rnn_symbolic.paths import Graph, Path, graph, iter_paths
+from rnn_symbolic.paths import graph, iter_paths
 from rnn_symbolic.table import local_derivatives
 from rnn_symbolic.valuation import Valuation, carry, stand_in_valuation
 

@@ -27,21 +27,22 @@ FLOORS = {
     "table": 5,  # local derivatives
     "model": 6,  # a cell, unrolled
     "concrete": 7,  # functions in the place of what is abstract
+    "graph": 7,  # blocks between the visible quantities
     "values": 7,  # a point, from a file or a mapping
-    "paths": 7,
-    "valuation": 8,  # a model at a point
-    "survey": 9,  # the paths to one quantity as a whole
-    "forms": 9,  # what a line of a derivation shows
-    "lambdified": 9,  # a derivation as a NumPy function
-    "derivation": 10,
-    "verification": 11,  # are the lines of a derivation equal, and all there?
-    "checking": 12,  # against independent numbers
-    "article": 13,
-    "render": 14,  # how documents look
-    "commands": 15,  # options -> records -> documents
-    "cli": 16,
-    "__init__": 17,  # public names, imported lazily
-    "__main__": 17,
+    "paths": 8,
+    "valuation": 9,  # a model at a point
+    "survey": 10,  # the paths to one quantity as a whole
+    "forms": 10,  # what a line of a derivation shows
+    "lambdified": 10,  # a derivation as a NumPy function
+    "derivation": 11,
+    "verification": 12,  # are the lines of a derivation equal, and all there?
+    "checking": 13,  # against independent numbers
+    "article": 14,
+    "render": 15,  # how documents look
+    "commands": 16,  # options -> records -> documents
+    "cli": 17,
+    "__init__": 18,  # public names, imported lazily
+    "__main__": 18,
 }
 
 # The one stated exception: what shows or evaluates a record *for the user* may reach upwards, inside its

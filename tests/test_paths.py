@@ -16,17 +16,10 @@ from textbook import CELLS, GRU, LSTM, OWN_LOSS, RESIDUAL, by_complex_step
 from rnn_symbolic.cells import BUILT_IN
 from rnn_symbolic.errors import InputError, NotDerivable
 from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.graph import GRANULARITIES, Path
 from rnn_symbolic.model import Model, unroll
 from rnn_symbolic.numeric import Point
-from rnn_symbolic.paths import (
-    GRANULARITIES,
-    Path,
-    count_paths,
-    graph,
-    group_paths,
-    iter_paths,
-    list_paths,
-)
+from rnn_symbolic.paths import count_paths, graph, group_paths, iter_paths, list_paths
 from rnn_symbolic.printing import latex, plain
 from rnn_symbolic.symbols import inline, symbol
 from rnn_symbolic.table import LocalRule

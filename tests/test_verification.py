@@ -17,8 +17,8 @@ from rnn_symbolic.cells import BUILT_IN
 from rnn_symbolic.derivation import Derivation, Part, Section, derive_gradient, derive_gradients
 from rnn_symbolic.expressions import Add, Expression, Multiply, Number, Quantity, multiply, transform
 from rnn_symbolic.forms import Collected, Form, PathProduct, PathSum, Rule, Step, Written
+from rnn_symbolic.graph import Leg, Path
 from rnn_symbolic.model import Model, unroll
-from rnn_symbolic.paths import Leg, Path
 from rnn_symbolic.table import Edge, Factor, LocalRule
 from rnn_symbolic.verification import (
     MOST_LISTED,

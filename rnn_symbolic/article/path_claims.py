@@ -12,8 +12,9 @@ from rnn_symbolic.article.points import find_wrong_sign, forward_sums, smallest_
 from rnn_symbolic.article.proofs import L, is_zero, path_line, path_sum, total
 from rnn_symbolic.article.records import Check, Claim, Formula, Method, Route, Tally, Value, Word, evidence
 from rnn_symbolic.expressions import Expression, Quantity, quantities
+from rnn_symbolic.graph import Path
 from rnn_symbolic.model import unroll
-from rnn_symbolic.paths import Path, count_paths, list_paths
+from rnn_symbolic.paths import count_paths, list_paths
 from rnn_symbolic.printing import latex, latex_product
 from rnn_symbolic.table import LocalRule, product_value
 

@@ -11,9 +11,10 @@ from itertools import product
 from typing import Any
 
 from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.graph import Path
 from rnn_symbolic.model import unroll
 from rnn_symbolic.numeric import Arithmetic, Point, Values, complex_step, evaluate, forward
-from rnn_symbolic.paths import Path, list_paths
+from rnn_symbolic.paths import list_paths
 from rnn_symbolic.valuation import Valuation
 
 W_X = Quantity("W_x")

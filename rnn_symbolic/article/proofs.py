@@ -6,8 +6,8 @@ from typing import Any
 
 from rnn_symbolic.article.records import Line, Route
 from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.graph import Path
 from rnn_symbolic.model import Model
-from rnn_symbolic.paths import Path
 from rnn_symbolic.printing import latex
 
 L = Quantity("L")

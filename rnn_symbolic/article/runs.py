@@ -14,9 +14,10 @@ from typing import Any
 
 from rnn_symbolic.article.slopes import preimages
 from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.graph import Path
 from rnn_symbolic.model import Model, unroll
 from rnn_symbolic.numeric import Point, SignedLog, evaluate, forward, logistic, signed_log
-from rnn_symbolic.paths import Path, graph
+from rnn_symbolic.paths import graph
 from rnn_symbolic.table import LocalRule, product_value
 from rnn_symbolic.valuation import Amount, Valuation
 

@@ -10,8 +10,9 @@ from rnn_symbolic.equations import Equation
 from rnn_symbolic.expressions import Call, Expression, Quantity, walk
 from rnn_symbolic.forms import Collected, PathSum, Rule, Step, total
 from rnn_symbolic.functions import FUNCTIONS, slope
+from rnn_symbolic.graph import Path
 from rnn_symbolic.model import Model
-from rnn_symbolic.paths import Path, graph
+from rnn_symbolic.paths import graph
 from rnn_symbolic.printing import latex, latex_quantity, plain, without_macros
 from rnn_symbolic.render.document import Block, Box, Display, Document, Heading, Paragraph, Row
 from rnn_symbolic.render.formulas import (

@@ -18,7 +18,7 @@ from rnn_symbolic.table import product_value
 
 if TYPE_CHECKING:
     from rnn_symbolic.derivation import Derivation
-    from rnn_symbolic.paths import Leg, Path
+    from rnn_symbolic.graph import Leg, Path
 
 LONG = 6
 """Sums of more terms and paths over more steps than this are elided."""
