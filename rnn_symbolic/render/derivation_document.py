@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from rnn_symbolic.derivation import ELIDE_ABOVE, MAX_ALTERNATIVES, Derivation, Part, Section
-from rnn_symbolic.equations import Equation
 from rnn_symbolic.expressions import Call, Expression, Quantity, walk
 from rnn_symbolic.forms import Collected, PathSum, Rule, Step, total
 from rnn_symbolic.functions import FUNCTIONS, slope
@@ -222,10 +221,8 @@ def _activations(model: Model, words: Prose) -> list[str]:
         for output in (False, True)
     )
     if "sigma" in used:
-        before = next((e for e in model.definitions if e.expression in _sigma_of_a_name(e)), None)
-        a, h = (before.expression.argument, before.target) if before is not None else (None, None)  # type: ignore[union-attr]
-        shown = (latex(a), latex(h)) if a is not None and h is not None else ("z", "\\sigma(z)")
-        items.append(words.say("abstract-activation", a=shown[0], h=shown[1]))
+        a, h = next(_sigma_of_a_name(model), ("z", r"\sigma(z)"))
+        items.append(words.say("abstract-activation", a=a, h=h))
     roles: dict[str, str] = {"sigma": ""}
     if in_output:
         roles[model.output_activation] = "output-activation"
@@ -244,10 +241,12 @@ def _functions(expression: Expression) -> set[str]:
     return {node.function for node in walk(expression) if isinstance(node, Call)}
 
 
-def _sigma_of_a_name(equation: Equation) -> tuple[Expression, ...]:
-    """The right-hand side when it is σ of a named quantity, such as h = σ(a)."""
-    e = equation.expression
-    return (e,) if isinstance(e, Call) and e.function == "sigma" and isinstance(e.argument, Quantity) else ()
+def _sigma_of_a_name(model: Model) -> Iterator[tuple[str, str]]:
+    """The equations h = σ(a) with a named quantity a, as the pair a, h."""
+    for equation in model.definitions:
+        match equation.expression:
+            case Call("sigma", Quantity() as argument):
+                yield latex(argument), latex(equation.target)
 
 
 def _activation(name: str, role: str, words: Prose) -> list[str]:
