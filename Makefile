@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 KATEX := tests/katex/node_modules/.package-lock.json
 
-.PHONY: help derive test test-slow test-all lint bench katex katex-if-possible venv venv-test venv-dev clean
+.PHONY: help derive test test-slow test-all peers lint bench katex katex-if-possible
+.PHONY: venv venv-test venv-peers venv-dev clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -22,6 +23,9 @@ test-slow: venv-test katex-if-possible  ## the long sweeps only
 
 test-all: venv-test katex-if-possible  ## all tests
 	$(BIN)/python -m pytest -n auto -m ""
+
+peers: venv-peers  ## the tests against PyTorch, and PyTorch (200 MB, or GBs if pip finds no CPU build)
+	RNN_SYMBOLIC_REQUIRE_TOOLS=1 $(BIN)/python -m pytest tests/test_peers.py
 
 lint: venv-dev  ## ruff and mypy
 	$(BIN)/ruff check
@@ -45,6 +49,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 venv: $(VENV)/installed
 venv-test: $(VENV)/installed-test
+venv-peers: $(VENV)/installed-peers
 venv-dev: $(VENV)/installed-dev
 
 $(BIN)/python:
@@ -66,6 +71,11 @@ $(VENV)/installed-test: pyproject.toml | $(BIN)/python
 	@echo "installing the test tools into $(VENV) (once)" >&2
 	@$(INSTALL) --editable '.[test]' >&2
 	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-peers: pyproject.toml | $(VENV)/installed-test
+	@echo "installing PyTorch into $(VENV) (once)" >&2
+	@$(INSTALL) --editable '.[peers]' >&2
+	@touch $@
 
 # pip reads dependency groups from 25.1 on; Python 3.11 comes with an older one.
 $(VENV)/installed-dev: pyproject.toml | $(VENV)/installed-test

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
@@ -53,8 +54,12 @@ def missing(section: str, contestant: str, steps: int, phase: str, status: str) 
 
 
 def _environment() -> dict[str, str]:
-    """With byte code kept, as everybody has it: compiling this package anew takes longer than to start it."""
-    return {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    """With byte code kept, as everybody has it: compiling this package anew takes longer than to start it.
+
+    Products of matrices take one thread: where cores are busy, threads that wait for one another measure the others.
+    """
+    kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    return kept | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def run_contestant(name: str, steps: int, mode: str, limit: float) -> list[dict[str, float]] | str:
@@ -84,6 +89,17 @@ def run_command(arguments: Sequence[str]) -> tuple[float, str]:
     return time.perf_counter() - start, done.stdout
 
 
+def command(*arguments: str, accept: Callable[[str], bool] = lambda _: True) -> Callable[[], float]:
+    """A command for `in_turn`: its seconds, when it printed what is accepted."""
+
+    def once() -> float:
+        duration, output = run_command(arguments)
+        assert accept(output), f"{arguments} printed something else: {output[:200]}"
+        return duration
+
+    return once
+
+
 def in_turn(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     """A B C A B C …, so that a change of the machine's speed hits everybody; one round before does not count."""
     for run in contestants.values():
@@ -107,6 +123,8 @@ def machine() -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "sympy": version("sympy"),
+        "numpy": version("numpy"),
+        "torch": version("torch") if find_spec("torch") else "not installed",
     }
 
 

@@ -19,11 +19,13 @@ _HOME = {
     "InputError": "errors",
     "Model": "model",
     "Path": "graph",
+    "StateJacobian": "jacobian",
     "Verdict": "checking",
     "check_gradient": "checking",
     "count_paths": "paths",
     "derive_gradient": "derivation",
     "derive_gradients": "derivation",
+    "gradients_at": "gradients",
     "iter_paths": "paths",
     "list_paths": "paths",
     "parse_cell": "cells",
@@ -42,7 +44,9 @@ if TYPE_CHECKING:
     from rnn_symbolic.derivation import derive_gradient as derive_gradient
     from rnn_symbolic.derivation import derive_gradients as derive_gradients
     from rnn_symbolic.errors import InputError as InputError
+    from rnn_symbolic.gradients import gradients_at as gradients_at
     from rnn_symbolic.graph import Path as Path
+    from rnn_symbolic.jacobian import StateJacobian as StateJacobian
     from rnn_symbolic.model import Model as Model
     from rnn_symbolic.model import unroll as unroll
     from rnn_symbolic.paths import count_paths as count_paths

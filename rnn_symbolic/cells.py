@@ -14,47 +14,14 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from rnn_symbolic.builtin_cells import BUILT_IN
 from rnn_symbolic.equations import Equation, read_cell_text
 from rnn_symbolic.errors import CellError, InputError, suggest
 from rnn_symbolic.expressions import Expression, Quantity
 
-MAX_BYTES = 64 * 1024
+__all__ = ["BUILT_IN", "MAX_BYTES", "Cell", "load_cell", "parse_cell"]
 
-BUILT_IN: dict[str, str] = {
-    "elman": """\
-# elman: the article's network
-a = W_h @ h[t-1] + W_x @ x + b_h
-h = sigma(a)
-o = W_y @ h + b_y
-y = sigma(o)
-""",
-    "irnn": """\
-# irnn: an elman network whose state is rectified
-a = W_h @ h[t-1] + W_x @ x + b_h
-h = relu(a)
-o = W_y @ h + b_y
-y = sigma(o)
-""",
-    "linear": """\
-# linear: no activation at all, so that every gradient is a polynomial
-h = W_h @ h[t-1] + W_x @ x + b_h
-y = W_y @ h + b_y
-""",
-    "residual": """\
-# residual: a skip connection carries the state past the activation
-a = W_h @ h[t-1] + W_x @ x + b_h
-h = h[t-1] + sigma(a)
-o = W_y @ h + b_y
-y = sigma(o)
-""",
-    "lag2": """\
-# lag2: an elman network that looks two steps back as well
-a = W_h @ h[t-1] + V_h @ h[t-2] + W_x @ x + b_h
-h = sigma(a)
-o = W_y @ h + b_y
-y = sigma(o)
-""",
-}
+MAX_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)

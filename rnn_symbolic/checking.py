@@ -5,98 +5,61 @@ r"""The sum over paths against independent numbers: does ∂L/∂θ come out of 
 
 The numeric side never sees the table of local derivatives. A check must be able to fail, and it must not pass for
 want of evidence: where a wrong formula would look the same (both values 0 or below the rounding noise, an argument
-at a kink, an overflow) the verdict is *inconclusive*, with the reason.
+at a kink, an overflow) the verdict is *inconclusive*, with the reason. A derivative by an array is compared along
+random directions and by some of its entries (`matrix_checking`).
 """
 
 from __future__ import annotations
 
-import html
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
+from rnn_symbolic.comparison import (
+    AT_KINK,
+    METHODS,
+    Case,
+    Estimate,
+    Undecidable,
+    Verdict,
+    Verdicts,
+    compared,
+    differences,
+    kinked,
+    no_verdict,
+    path_graph,
+    richardson,
+    stencil,
+    traverse,
+)
 from rnn_symbolic.concrete import concrete
 from rnn_symbolic.errors import ForwardOverflow, InputError, NumericalFailure, suggest
-from rnn_symbolic.expressions import Call, Quantity, walk
-from rnn_symbolic.functions import FUNCTIONS
+from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.graph import Graph, Leg
 from rnn_symbolic.model import Model
-from rnn_symbolic.numeric import FLOATS, Point, Values, complex_pass, evaluate, forward
-from rnn_symbolic.paths import graph
-from rnn_symbolic.valuation import EPSILON, ROUNDINGS, Valuation, magnitude, random_point
+from rnn_symbolic.numeric import FLOATS, Key, Point, Values, complex_pass, evaluate, forward
+from rnn_symbolic.table import product_value
+from rnn_symbolic.valuation import EPSILON, ROUNDINGS, Amount, Valuation, magnitude, random_point
 from rnn_symbolic.values import point_of
 
-METHODS = ("complex step", "Richardson")
-RELATIVE = {"complex step": 1e-9, "Richardson": 1e-8}
-RESOLUTION = 1e-4  # a verdict is conclusive up to this relative tolerance: a factor of 1.001 must show
-FIRST_STEP, LEVELS, SHRINK, ATTEMPTS = 2.0**-5, 6, 7.3, 7
-"""Richardson: h starts at FIRST_STEP · max(1, |θ|) and is halved; then again from SHRINK closer, to compare.
-SHRINK is no power of 2: where halved steps are multiples of a period of L, the others are not."""
+if TYPE_CHECKING:
+    from rnn_symbolic.arrays import MatrixPoint
+
+__all__ = ["METHODS", "Verdict", "Verdicts", "check_at_random", "check_gradient", "richardson"]
+
 DRAWS, DRAWN_STEPS, DOMAIN_DRAWS = 20, 200, 1000
 """Points drawn again: at most DRAWS undecided ones, fewer for long sequences (DRAWN_STEPS in all)."""
 
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One comparison; ``note`` says why it is inconclusive."""
-
-    wrt: str
-    method: str
-    at: str
-    symbolic: float
-    numeric: float
-    error: float
-    tolerance: float
-    status: str  # passed, failed, inconclusive
-    note: str = ""
-
-    def __str__(self) -> str:
-        """One row of a table."""
-        return (
-            f"{self.wrt}  {self.method}  {self.symbolic:.10g}  {self.numeric:.10g}  error {self.error:.1e}  "
-            f"tolerance {self.tolerance:.1e}  {self.status}" + (f"  ({self.note})" if self.note else "")
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Verdicts:
-    """The verdicts of one check; prints as a table."""
-
-    verdicts: tuple[Verdict, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether every comparison passed; inconclusive is not passed."""
-        return all(verdict.status == "passed" for verdict in self.verdicts)
-
-    def __iter__(self) -> Iterator[Verdict]:
-        return iter(self.verdicts)
-
-    def __len__(self) -> int:
-        return len(self.verdicts)
-
-    def __getitem__(self, index: int) -> Verdict:
-        return self.verdicts[index]
-
-    def __str__(self) -> str:
-        titles = ("wrt", "status", "symbolic", "numeric", "error", "tolerance", "method", "at", "note")
-        rows = [titles]
-        for v in self.verdicts:
-            numbers = (f"{v.symbolic:.12g}", f"{v.numeric:.12g}", f"{v.error:.1e}", f"{v.tolerance:.1e}")
-            rows.append((v.wrt, v.status, *numbers, v.method, v.at, v.note))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-        return "\n".join(line.rstrip() for line in lines)
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+Goals = str | Quantity | Iterable[str | Quantity] | None
 
 
 def check_gradient(
     model: Model,
-    wrt: str | Quantity | Iterable[str | Quantity] | None = None,
-    values: Mapping[str, Any] | Point | None = None,
+    wrt: Goals = None,
+    values: Mapping[str, Any] | Point | MatrixPoint | None = None,
     *,
     method: str | None = None,
     activation: str = "logistic",
@@ -104,9 +67,10 @@ def check_gradient(
 ) -> Verdicts:
     """Compare the sum over paths with independent numbers at a point, for one quantity, several, or all parameters.
 
-    ``values`` is a mapping of names or a `Point`; without it the point is drawn (`check_at_random`). Where σ or ℓ is
+    ``values`` is a mapping of names or a point; without it the point is drawn (`check_at_random`). Where σ or ℓ is
     abstract, ``activation`` and ``loss`` stand for it. ``method`` is "complex step" or "Richardson"; both
-    by default.
+    by default. In matrix form each quantity has a verdict for two random directions v, where Σ ∇L ⊙ v is compared, and
+    for three entries, the largest among them.
 
     >>> from rnn_symbolic.model import unroll
     >>> model = unroll("h = w * h[t-1] + x\\ny = h", steps=2, loss="squared")
@@ -118,40 +82,42 @@ def check_gradient(
     """
     if values is None:
         return check_at_random(model, wrt, method=method, activation=activation, loss=loss)
-    if method is not None and method not in METHODS:
-        raise InputError(f"{method!r} is not a method: choose one of {', '.join(METHODS)}.{suggest(method, METHODS)}")
-    methods = METHODS if method is None else (method,)
+    methods = _methods(method)
     goals = _goals(model, wrt)
     model = concrete(model, activation, loss)
-    point = point_of(values, model)
-    try:
-        valuation = Valuation(model, point)
-    except ForwardOverflow as overflow:
-        return Verdicts(tuple(_no_verdict(goal, m, point.label, str(overflow)) for goal in goals for m in methods))
-    return Verdicts(tuple(_check(valuation, goal, m) for goal in goals for m in methods))
+    return _check(model, goals, point_of(values, model), methods, seed=0)
 
 
 def check_at_random(
     model: Model,
-    wrt: str | Quantity | Iterable[str | Quantity] | None = None,
+    wrt: Goals = None,
     seed: int = 0,
     *,
+    sizes: Mapping[str, int] | None = None,
+    batch: int | None = None,
     method: str | None = None,
     activation: str = "logistic",
     loss: str = "squared",
 ) -> Verdicts:
-    """`check_gradient` at a seeded random point.
+    """`check_gradient` at a seeded random point; in matrix form of the given ``sizes``, and for a ``batch`` of samples.
 
     A point where a function leaves its domain, or that decides nothing about some quantity (a dead ReLU), is
     drawn again with the next seed; each verdict says which seed it belongs to. A failed verdict always stands.
+
+    Raises InputError for a size that the model does not have, and for sizes or a batch of a model in scalar form.
     """
-    wrt = _goals(model, wrt)
+    if model.shapes is None and (sizes or batch is not None):
+        raise InputError("sizes and batches are for a model in matrix form; unroll with form='matrix'")
+    methods = _methods(method)
+    goals = _goals(model, wrt)
     model = concrete(model, activation, loss)
     undecided: list[Verdicts] = []
     failure: NumericalFailure | None = None
     for attempt in range(DOMAIN_DRAWS):
+        positive = not undecided and attempt >= DRAWS  # where a function has a domain, most arrays lie outside
+        point = _draw(model, seed + attempt, sizes, batch, positive)
         try:
-            verdicts = check_gradient(model, wrt, random_point(model, seed + attempt), method=method)
+            verdicts = _check(model, goals, point, methods, seed)
         except NumericalFailure as error:
             failure = error
             continue
@@ -165,7 +131,39 @@ def check_at_random(
     return max(undecided, key=lambda verdicts: sum(v.status == "passed" for v in verdicts))
 
 
-def _goals(model: Model, wrt: str | Quantity | Iterable[str | Quantity] | None) -> tuple[Quantity, ...]:
+def _draw(model: Model, seed: int, sizes: Mapping[str, int] | None, batch: int | None, positive: bool) -> Any:
+    if model.shapes is None:
+        return random_point(model, seed)
+    from rnn_symbolic.matrix_checking import draw  # with NumPy
+
+    return draw(model, seed, sizes, batch, positive)
+
+
+def _check(
+    model: Model, goals: tuple[Quantity, ...], point: Point | MatrixPoint, methods: tuple[str, ...], seed: int
+) -> Verdicts:
+    try:
+        return Verdicts(tuple(compared(case, m) for case in _cases(model, goals, point, seed) for m in methods))
+    except ForwardOverflow as overflow:
+        return Verdicts(tuple(no_verdict(goal, m, point.label, str(overflow)) for goal in goals for m in methods))
+
+
+def _cases(model: Model, goals: tuple[Quantity, ...], point: Point | MatrixPoint, seed: int) -> Iterable[Case]:
+    if isinstance(point, Point):
+        valuation = Valuation(model, point)
+        return [_Number(valuation, goal) for goal in goals]
+    from rnn_symbolic.matrix_checking import cases  # with NumPy
+
+    return cases(model, point, goals, seed)
+
+
+def _methods(method: str | None) -> tuple[str, ...]:
+    if method is not None and method not in METHODS:
+        raise InputError(f"{method!r} is not a method: choose one of {', '.join(METHODS)}.{suggest(method, METHODS)}")
+    return METHODS if method is None else (method,)
+
+
+def _goals(model: Model, wrt: Goals) -> tuple[Quantity, ...]:
     if wrt is None:
         wrt = model.parameters
     names = (wrt,) if isinstance(wrt, str | Quantity) else tuple(wrt)
@@ -175,178 +173,115 @@ def _goals(model: Model, wrt: str | Quantity | Iterable[str | Quantity] | None) 
     return tuple(model.resolve(name) if isinstance(name, str) else name for name in names)
 
 
-# --- one verdict --------------------------------------------------------------------------------------------------
+# --- a derivative by a number -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Number:
+    """∂L/∂wrt in scalar form, as a `Case`."""
+
+    valuation: Valuation
+    wrt: Quantity
+    where: str = ""
+
+    @property
+    def at(self) -> str:
+        return self.valuation.point.label
+
+    @property
+    def model(self) -> Model:
+        return self.valuation.model
+
+    @property
+    def recursion(self) -> float:
+        return math.nan
+
+    @cached_property
+    def symbolic(self) -> Amount:
+        return self.valuation.path_total(self._graph)
+
+    @cached_property
+    def _graph(self) -> Graph:
+        return path_graph(self.model, self.wrt)
+
+    @property
+    def _key(self) -> Key:
+        return self.wrt.name, self.wrt.step
+
+    @cached_property
+    def _moved(self) -> tuple[float, Values]:
+        return complex_pass(self.model, self.valuation.point, self._key)
+
+    def complex_step(self) -> Estimate:
+        """Im L(θ + ih)/h: exact to rounding where every function is analytic at the point, so kinks are looked for."""
+        h, moved = self._moved
+        for argument in _kink_arguments(self.model, moved):
+            z = complex(argument.z)
+            if z.imag and abs(z.real) <= AT_KINK * argument.scale:
+                raise Undecidable(argument.note)
+        smallest = sys.float_info.min / h  # a derivative below this has lost digits
+        return Estimate(complex(moved["L", None]).imag / h, smallest)
+
+    def richardson(self) -> Estimate:
+        at = float(self.valuation.values[self._key])
+
+        def look(attempt: int) -> tuple[Sequence[float], str]:
+            passes = [
+                forward(self.model, self.valuation.point, FLOATS, (self._key, move)) for move in stencil(at, attempt)
+            ]
+            crossed = _crossed(self.model, [self.valuation.values, *passes])
+            return [float(values["L", None]) for values in passes], crossed
+
+        return differences(look, at, 2 * ROUNDINGS * EPSILON + 2 * self.valuation.loss_rounding)
+
+    def rounding(self) -> float:
+        """The bound of `comparison.traverse`; where no complex step says how the tails move, Σ |path|."""
+        try:
+            h, moved = self._moved
+        except NumericalFailure:
+            return self.valuation.path_rounding(self._graph)
+        size = 0.0
+
+        def record(leg: Leg, amount: float) -> None:
+            nonlocal size
+            rate = abs(complex(moved[leg.tail.name, leg.tail.step]).imag) / h
+            terms = magnitude(product_value(leg.factors, expanded=True), self.valuation.values)
+            size += abs(amount) * terms * rate
+
+        traverse(self._graph, lambda leg: self.valuation.leg(leg)[0], 1.0, record)
+        return ROUNDINGS * (self.model.steps + 4) * EPSILON * size
+
+    def drift(self) -> float:
+        passed = Valuation(self.model, self.valuation.point)
+        passed.values = {key: complex(value).real for key, value in self._moved[1].items()}
+        return abs(passed.path_total(self._graph).value - self.symbolic.value)
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A derivative found without the table: its value, and what it may be off by besides the relative tolerance."""
-
-    method: str
-    value: float
-    slack: float
-
-
-class _Undecidable(Exception):
-    """The numeric side has nothing to say at this point; the message says why."""
-
-
-def _check(valuation: Valuation, goal: Quantity, method: str) -> Verdict:
-    label, a = valuation.point.label, math.nan
-    try:
-        g = graph(valuation.model, goal)
-        symbolic = valuation.path_total(g)
-        a = symbolic.value
-        if not math.isfinite(a):
-            sign = "-" if symbolic.sign < 0 else ""
-            raise _Undecidable(f"the sum over paths is about {sign}10^{symbolic.log10:.0f}, beyond the range of floats")
-        estimate = (_complex_step if method == "complex step" else _richardson)(valuation, goal)
-        noise = valuation.path_rounding(g)
-    except (_Undecidable, NumericalFailure) as reason:
-        return _no_verdict(goal, method, label, str(reason), a)
-    n = estimate.value
-    error, size = abs(a - n), max(abs(a), abs(n))
-    tolerance = RELATIVE[estimate.method] * size + estimate.slack + noise
-    status, note = "passed", ""
-    if not math.isfinite(n) or not math.isfinite(tolerance):
-        status, note = "inconclusive", "the numeric side is not a finite number"
-    elif n == 0 != a and estimate.method == "Richardson":
-        status, note = "inconclusive", "L is exactly the same at all points of the differences, so they cannot tell"
-    elif error > tolerance:
-        status = "failed"
-    elif a == 0 and n == 0:
-        status = "inconclusive"
-        note = "both values are exactly 0, and a wrong formula could give 0 here too; try another point"
-        if not g.count():
-            note = f"no path leads from L to {goal}, and the numeric derivative is exactly 0 here"
-    elif tolerance > RESOLUTION * size:
-        status = "inconclusive"
-        note = f"values this small drown in rounding: about {tolerance:.0e} is the least that can be told from 0"
-    return Verdict(str(goal), estimate.method, label, a, n, error, tolerance, status, note)
-
-
-def _no_verdict(goal: Quantity, method: str, at: str, note: str, symbolic: float = math.nan) -> Verdict:
-    return Verdict(str(goal), method, at, symbolic, *(math.nan,) * 3, "inconclusive", note)
-
-
-# --- complex step -------------------------------------------------------------------------------------------------
-
-
-def _complex_step(valuation: Valuation, goal: Quantity) -> Estimate:
-    """Im L(θ + ih)/h: exact to rounding where every function is analytic at the point, so kinks are looked for."""
-    model, point = valuation.model, valuation.point
-    h, moved = complex_pass(model, point, (goal.name, goal.step))
-    for argument in kink_arguments(model, moved):
-        z = complex(argument.z)
-        if z.imag and abs(z.real) <= 100 * ROUNDINGS * EPSILON * argument.scale:
-            raise _Undecidable(argument.note())
-    smallest = sys.float_info.min / h  # a derivative below this has lost digits
-    return Estimate("complex step", complex(moved["L", None]).imag / h, smallest)
-
-
-@dataclass(frozen=True, slots=True)
-class KinkArgument:
+class _KinkArgument:
     """The distance z of a function's argument from its kink, at one step; ``scale`` is what z was added up from."""
 
-    function: str
-    inside: str
-    step: int
     z: Any
     scale: float
-
-    def note(self) -> str:
-        """Why nothing can be said here."""
-        where = f"the argument of {self.function} in {self.inside}_{self.step}"
-        return f"{where} is at the kink, where {self.function} has no derivative; try another point"
+    note: str
 
 
-def kink_arguments(model: Model, values: Values) -> Iterator[KinkArgument]:
+def _kink_arguments(model: Model, values: Values) -> Iterable[_KinkArgument]:
     """Every argument of a function with a kink, such as relu, step by step."""
-    calls = [
-        (equation.target.name, node, kink)
-        for equation in model.definitions
-        for node in walk(equation.expression)
-        if isinstance(node, Call)
-        for kink in FUNCTIONS[node.function].kinks
-    ]
+    calls = kinked(model)
     for t in range(1, model.steps + 1) if calls else ():
-        for name, call, kink in calls:
-            z = evaluate(call.argument, values, FLOATS, t)
-            written, at = call.argument, t
+        for found in calls:
+            written, at = found.call.argument, t
+            z = evaluate(written, values, FLOATS, t)
             if isinstance(written, Quantity) and (equation := model.equation_of(written.at(t))):
                 written, at = equation.expression, 0
-            yield KinkArgument(call.function, name, t, z - kink, abs(kink) + magnitude(written, values, at))
+            yield _KinkArgument(z - found.kink, abs(found.kink) + magnitude(written, values, at), found.note(t))
 
 
-# --- Richardson ---------------------------------------------------------------------------------------------------
-
-
-def _richardson(valuation: Valuation, goal: Quantity) -> Estimate:
-    """Two scales of differences must agree: where L varies faster than the steps, one alone is sure and wrong."""
-    model, key = valuation.model, (goal.name, goal.step)
-    at = float(valuation.values[key])
-    noise = 2 * ROUNDINGS * EPSILON + 2 * valuation.loss_rounding
-    earlier: Estimate | None = None
-    reason = ""
-    for attempt in range(ATTEMPTS):
-        stencil: list[Values] = [valuation.values]
-
-        def f(move: float, stencil: list[Values] = stencil) -> float:
-            stencil.append(forward(model, valuation.point, FLOATS, (key, move)))
-            return float(stencil[-1]["L", None])
-
-        try:
-            value, error, step = richardson(f, at, FIRST_STEP * max(1.0, abs(at)) / SHRINK**attempt)
-        except NumericalFailure as failure:
-            earlier, reason = None, str(failure)
-            continue
-        if (crossed := _crossed(model, stencil)) is not None:
-            earlier, reason = None, crossed.note()
-            continue
-        found = Estimate("Richardson", value, 10 * error + noise / step)
-        if earlier is not None and _agree(found, earlier):
-            return min(found, earlier, key=lambda estimate: estimate.slack)
-        earlier, reason = found, "differences with different steps do not agree, or drown in rounding"
-    raise _Undecidable(reason)
-
-
-def _agree(a: Estimate, b: Estimate) -> bool:
-    """Both sure of themselves, and of the same value; or both exactly 0, which a flat stretch of L gives too."""
-    sure = all(estimate.slack <= RESOLUTION * abs(estimate.value) for estimate in (a, b))
-    return a.value == b.value == 0 or (sure and abs(a.value - b.value) <= a.slack + b.slack)
-
-
-def _crossed(model: Model, stencil: list[Values]) -> KinkArgument | None:
-    """The first argument that meets its kink, or passes it, between the points of a stencil."""
-    for column in zip(*(kink_arguments(model, values) for values in stencil), strict=True):
+def _crossed(model: Model, points: list[Values]) -> str:
+    """About the first argument that meets its kink, or passes it, between the points of a stencil."""
+    for column in zip(*(_kink_arguments(model, values) for values in points), strict=True):
         distances = [argument.z for argument in column]
         if min(distances) <= 0 <= max(distances) and min(distances) != max(distances):
-            first: KinkArgument = column[0]
-            return first
-    return None
-
-
-def richardson(f: Callable[[float], float], at: float, first: float) -> tuple[float, float, float]:
-    """The derivative of f(at + move) at move = 0, an estimate of its error, and the step it was found with.
-
-    Central differences with h halved; the even powers of h are eliminated one by one, and of the whole tableau
-    the entry is taken whose neighbours agree with it best. The rounding of f over h counts as error too.
-
-    >>> value, error, _ = richardson(lambda move: math.exp(1 + move), 1.0, 0.03)
-    >>> abs(value - math.e) < 1e-12, error < 1e-10
-    (True, True)
-    """
-    best = (math.nan, math.inf, first)
-    previous: list[float] = []
-    for level in range(LEVELS):
-        step = first / 2**level
-        high, low = f(step), f(-step)
-        row = [(high - low) / ((at + step) - (at - step))]  # the step as it is after rounding
-        noise = EPSILON * max(abs(high), abs(low)) / step
-        for order, older in enumerate(previous, 1):
-            row.append(row[-1] + (row[-1] - older) / (4.0**order - 1))
-            error = max(abs(row[-1] - row[-2]), abs(row[-1] - older)) + noise
-            if error < best[1]:
-                best = (row[-1], error, step)
-        previous = row
-    return best
+            return str(column[0].note)
+    return ""

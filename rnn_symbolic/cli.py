@@ -26,6 +26,8 @@ examples:
   rnn-symbolic paths W_x --steps 10000 --count  50005000, counted and not listed
   rnn-symbolic gradient --values point.json     loss and gradients as numbers
   rnn-symbolic check --seed 1                   symbolic against numeric gradients
+  rnn-symbolic derive --cell lstm --form matrix the LSTM, with matrices
+  rnn-symbolic jacobian --cell gru --form matrix  the Jacobian of its state, block by block
   rnn-symbolic article --lang zh                the article, claim by claim
 """
 DOCUMENT_FORMATS = ("latex", "text", "markdown", "json")
@@ -33,6 +35,10 @@ TABLE_FORMATS = ("text", "json", "markdown", "latex")
 ACTIVATIONS = (
     "sigma", "tanh", "logistic", "relu", "softplus", "sin", "cos", "exp", "log", "sqrt", "identity",
 )  # fmt: skip
+
+
+GRANULARITIES = ("state", "step", "node")
+NOTATIONS = ("article", "goodfellow", "d2l", "karpathy", "pascanu")
 
 
 class Parser(argparse.ArgumentParser):
@@ -92,6 +98,19 @@ def whole_number(minimum: int) -> Any:
     return parse
 
 
+def sizes(text: str) -> dict[str, int]:
+    """An argument type: sizes by name, n_h=4,n_x=2."""
+    found: dict[str, int] = {}
+    for part in text.split(","):
+        name, equals, number = part.partition("=")
+        if not equals or not re.fullmatch("n_[A-Za-z0-9_]+", name) or not re.fullmatch("[1-9][0-9]{0,3}", number):
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} names no sizes; give them as in n_h=4,n_x=2 (1 to 9999)")
+        if name in found:
+            raise argparse.ArgumentTypeError(f"{name!r} is given twice in {text[:40]!r}")
+        found[name] = int(number)
+    return found
+
+
 def build_parser() -> Parser:
     """All commands and their options; imports neither SymPy nor NumPy."""
     parser = Parser(
@@ -115,8 +134,10 @@ def build_parser() -> Parser:
         "--verify", action="store_true", help="prove the sum equal to SymPy's derivative; exit 1 if not"
     )
     derive.add_argument(
-        "--layout", type=one_of("gradient", "jacobian"), default="gradient", help="gradient or jacobian"
-    )
+        "--granularity", type=one_of(*GRANULARITIES), metavar="NAME",
+        help="what a path visits: state, step or node (step for gated cells, state for others)",
+    )  # fmt: skip
+    _shapes_option(derive)
     derive.add_argument("--seed", type=whole_number(0), default=0, help="the random point of the checks (0)")
 
     paths = _command(commands, "paths", "all paths from L to a quantity")
@@ -127,8 +148,10 @@ def build_parser() -> Parser:
     paths.add_argument("--count", action="store_true", help="count the paths without listing them")
     paths.add_argument("--by", type=one_of("lag", "loss", "route"), help="group by lag, loss or route")
     paths.add_argument(
-        "--granularity", type=one_of("state", "node"), default="state", help="what a path visits: state or node"
-    )
+        "--granularity", type=one_of(*GRANULARITIES), default="state", metavar="NAME",
+        help="what a path visits: state, step (all states of a step together) or node (state)",
+    )  # fmt: skip
+    _shapes_option(paths)
     paths.add_argument("--top", type=whole_number(1), metavar="N", help="the N largest at the given values")
     _path_limit(paths)
     paths.add_argument("--all", action="store_true", help="write long products out")
@@ -140,6 +163,18 @@ def build_parser() -> Parser:
     where = check.add_mutually_exclusive_group()
     where.add_argument("--values", metavar="FILE", help="the point (JSON)")
     where.add_argument("--seed", type=whole_number(0), help="a random point (0 when neither is given)")
+    check.add_argument("--sizes", type=sizes, metavar="n_h=4,…", help="the sizes of the random point, in matrix form")
+    check.add_argument("--batch", type=whole_number(1), metavar="B", help="a random batch of B samples, in matrix form")
+
+    jacobian = _command(commands, "jacobian", "the Jacobian of the state, block by block")
+    _model_options(jacobian)
+    _output_options(jacobian, TABLE_FORMATS)
+    jacobian.add_argument("--lag", type=whole_number(1), default=1, metavar="K", help="over how many steps (1)")
+    what = jacobian.add_mutually_exclusive_group()
+    what.add_argument("--values", metavar="FILE", help="numbers (JSON): the Jacobian at the last step of x")
+    what.add_argument("--count", action="store_true", help="how many elementary paths each block sums up")
+    jacobian.add_argument("--depth", type=whole_number(1), default=2, help="3 gives the reason for every line (2)")
+    _shapes_option(jacobian)
 
     gradient = _command(commands, "gradient", "loss and every gradient, as numbers")
     _model_options(gradient)
@@ -151,7 +186,8 @@ def build_parser() -> Parser:
     _document_options(article)
 
     cells = _command(commands, "cells", "the built-in cells; the text of one, ready to be changed")
-    cells.add_argument("name", nargs="?", metavar="NAME", help="print this cell's text")
+    cells.add_argument("name", nargs="?", metavar="NAME", help="print this cell's text (a built-in's name, or a file)")
+    cells.add_argument("--shapes", action="store_true", help="the shapes that its matrix form gives each name")
     _output_options(cells, ("text", "json"))
     return parser
 
@@ -159,6 +195,10 @@ def build_parser() -> Parser:
 def _command(commands: Any, name: str, summary: str) -> Parser:
     parser: Parser = commands.add_parser(name, help=summary, description=f"Print {summary}.")
     return parser
+
+
+def _shapes_option(parser: Parser) -> None:
+    parser.add_argument("--shapes", action="store_true", help="the shape under each factor, in matrix form")
 
 
 def _path_limit(parser: Parser) -> None:
@@ -173,18 +213,27 @@ def _model_options(parser: Parser) -> None:
         "--cell", default="elman", metavar="NAME|FILE", help="a built-in cell or a file with equations (elman)"
     )
     group.add_argument("--steps", type=whole_number(1), metavar="T", help="the number of steps (3, or the length of x)")
-    group.add_argument("--form", type=one_of("scalar"), default="scalar", help="scalar")
     group.add_argument(
-        "--losses", type=one_of("all", "last"), default="all", help="L = sum of all losses, or the last (all)"
-    )
+        "--form", type=one_of("scalar", "matrix"), default="scalar",
+        help="scalar (every quantity a number, as in the article) or matrix (scalar)",
+    )  # fmt: skip
+    group.add_argument("--losses", type=one_of("all", "last"), help="L = sum of all losses, or the last (all)")
     group.add_argument("--loss", type=one_of("abstract", "squared", "cross-entropy"),
                        help="abstract for derivations, squared where numbers are needed")  # fmt: skip
     group.add_argument("--activation", type=one_of(*ACTIVATIONS), metavar="NAME",
                        help="sigma (abstract); logistic where numbers are needed")  # fmt: skip
     group.add_argument(
-        "--output-activation", type=one_of(*ACTIVATIONS), metavar="NAME", help="the same as --activation"
-    )
-    group.add_argument("--notation", type=one_of("article"), default="article", help="article")
+        "--output-activation", type=one_of(*ACTIVATIONS, "softmax"), metavar="NAME",
+        help="the same as --activation; softmax in matrix form",
+    )  # fmt: skip
+    group.add_argument(
+        "--layout", type=one_of("gradient", "jacobian"), default="gradient",
+        help="how gradients of L are written in matrix form: gradient (the parameter's shape) or jacobian",
+    )  # fmt: skip
+    group.add_argument(
+        "--notation", type=one_of(*NOTATIONS), default="article", metavar="NAME",
+        help=f"the letters of a source: {', '.join(NOTATIONS)} (article)",
+    )  # fmt: skip
     group.add_argument("--max-steps", type=whole_number(1), default=10_000, metavar="N", help="the limit on T (10000)")
 
 

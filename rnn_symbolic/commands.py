@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from typing import Any
 
-from rnn_symbolic.cells import BUILT_IN, load_cell
-from rnn_symbolic.errors import InputError, suggest
+from rnn_symbolic.cells import BUILT_IN, Cell, load_cell
+from rnn_symbolic.errors import InputError
 from rnn_symbolic.model import Model, unroll
 from rnn_symbolic.output import json_text
 from rnn_symbolic.render.document import Document
 
 Outcome = tuple[str, int]
 """What a command prints, and its exit code."""
+MAX_RANDOM = 2_000_000
+"""How many numbers a random point and its forward pass may hold; beyond it a check takes minutes."""
+
+
+def _cell(args: argparse.Namespace) -> Cell:
+    """The cell that the options name; a notation may bring its own cell and its own L."""
+    if args.notation != "article":
+        from rnn_symbolic.notations import resolve
+
+        args.cell, args.losses = resolve(args.notation, args.cell, args.losses)
+    return load_cell(args.cell)
 
 
 def _model(args: argparse.Namespace, steps: int | None = None, *, numbers: bool = False) -> Model:
@@ -21,10 +33,13 @@ def _model(args: argparse.Namespace, steps: int | None = None, *, numbers: bool 
     activation = args.activation or ("logistic" if numbers else "sigma")
     loss = args.loss or ("squared" if numbers else "abstract")
     output = args.output_activation or activation
+    if output == "softmax" and args.form == "scalar":
+        raise InputError("--output-activation softmax mixes the components of a vector; it needs --form matrix")
+    cell = _cell(args)
     model = unroll(
-        load_cell(args.cell),
+        cell,
         steps=steps or args.steps or 3,
-        losses=args.losses,
+        losses=args.losses or "all",
         loss=loss,
         activation=activation,
         output_activation=output,
@@ -41,13 +56,22 @@ def _model(args: argparse.Namespace, steps: int | None = None, *, numbers: bool 
         about = "output activation" in remark, remark.startswith("the loss")
         if chosen[2 if about[1] else 1 if about[0] else 0]:  # only what the user asked for is worth a word
             args.notes.append(remark)
+    if getattr(args, "shapes", False) and args.form == "scalar":
+        args.notes.append("--shapes changes nothing in scalar form; add --form matrix")
     return model
 
 
-def _draw(document: Document, to: str, standalone: bool = False) -> str:
-    if standalone and to != "latex":
-        raise InputError(f"--standalone is a LaTeX document; it does not go with --to {to}")
-    match to:
+def _draw(document: Document, args: argparse.Namespace, cell: Cell | None = None) -> str:
+    """The document in the format and the notation asked for."""
+    standalone = getattr(args, "standalone", False)
+    if standalone and args.to != "latex":
+        raise InputError(f"--standalone is a LaTeX document; it does not go with --to {args.to}")
+    if cell is not None and args.notation != "article":
+        from rnn_symbolic.notations import letters_for
+        from rnn_symbolic.render.notation import rewrite
+
+        document = rewrite(document, letters_for(args.notation, cell))
+    match args.to:
         case "latex":
             from rnn_symbolic.render.latex import document_latex
 
@@ -73,7 +97,14 @@ def derive(args: argparse.Namespace) -> Outcome:
         raise InputError(f"--standalone is a LaTeX document; it does not go with --to {args.to}")
     model = _model(args)
     goals = _goals(model, args)
-    derivations = derive_gradients(model, goals, whole=args.all, max_paths=args.max_paths)
+    derivations = derive_gradients(
+        model,
+        goals,
+        granularity=args.granularity,
+        layout=args.layout,
+        whole=args.all,
+        max_paths=args.max_paths,
+    )
     if not derivations:
         raise InputError(f"{model.cell.name} has no parameters; name an input or a state, such as x_1")
     found = verify_all(derivations, symbolic=args.verify, seed=args.seed)
@@ -89,9 +120,14 @@ def derive(args: argparse.Namespace) -> Outcome:
         several = len(goals) != 1
         return json_text({"derivations": records} if several else records[0]), code
     document = derivation_document(
-        derivations, language=args.lang, depth=args.depth, layout=args.layout, verifications=found
+        derivations,
+        language=args.lang,
+        depth=args.depth,
+        layout=args.layout,
+        shapes=args.shapes,
+        verifications=found,
     )
-    return _draw(document, args.to, args.standalone), code
+    return _draw(document, args, model.cell), code
 
 
 def _goals(model: Model, args: argparse.Namespace) -> tuple[str, ...]:
@@ -99,21 +135,31 @@ def _goals(model: Model, args: argparse.Namespace) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(model.resolve(goal)) for goal in args.goals))
 
 
-def _point(args: argparse.Namespace) -> tuple[Model, Any]:
+def _point(args: argparse.Namespace, *, need_targets: bool = True) -> tuple[Model, Any]:
     from rnn_symbolic.values import read_values
 
-    cell = load_cell(args.cell)
+    cell = _cell(args)
     if args.steps is not None and args.steps > args.max_steps:
         _model(args)  # refuses, with the limit
-    point, steps = read_values(args.values, cell, steps=args.steps)
+    point, steps = read_values(args.values, cell, steps=args.steps, form=args.form, need_targets=need_targets)
     return _model(args, steps, numbers=True), point
+
+
+def _valuation(model: Model, point: Any) -> Any:
+    """Floats in scalar form, arrays in matrix form."""
+    if model.form == "scalar":
+        from rnn_symbolic.valuation import Valuation
+
+        return Valuation(model, point)
+    from rnn_symbolic.matrix_valuation import MatrixValuation
+
+    return MatrixValuation(model, point)
 
 
 def paths(args: argparse.Namespace) -> Outcome:
     """``paths``: the paths to a quantity, listed, counted or grouped; with numbers where values are given."""
-    from rnn_symbolic.render.path_tables import paths_document, paths_json
+    from rnn_symbolic.render.path_tables import PathStyle, paths_document, paths_json
     from rnn_symbolic.survey import survey_paths
-    from rnn_symbolic.valuation import Valuation
 
     if args.top is not None:
         if args.values is None:
@@ -123,7 +169,8 @@ def paths(args: argparse.Namespace) -> Outcome:
     valuation = None
     if args.values is not None:
         model, point = _point(args)
-        valuation = Valuation(model, point)
+        several = args.granularity == "step" and len(model.cell.states) > 1
+        valuation = _arrays(model, point) if several else _valuation(model, point)
     else:
         model = _model(args)
     survey = survey_paths(
@@ -136,21 +183,21 @@ def paths(args: argparse.Namespace) -> Outcome:
         listed=not args.count,
         limit=args.max_paths,
     )
+    style = PathStyle(args.all, args.layout, args.shapes)
     if args.to == "json":
-        return json_text(paths_json(survey, whole=args.all)), 0
-    return _draw(paths_document(survey, args.lang, whole=args.all), args.to), 0
+        return json_text(paths_json(survey, style)), 0
+    return _draw(paths_document(survey, args.lang, style), args, model.cell), 0
 
 
 def gradient(args: argparse.Namespace) -> Outcome:
     """``gradient``: loss and every gradient at a point."""
     from rnn_symbolic.render.number_tables import gradient_document, gradient_json
-    from rnn_symbolic.valuation import Valuation
 
     model, point = _point(args)
-    valuation = Valuation(model, point)
+    valuation = _valuation(model, point)
     if args.to == "json":
         return json_text(gradient_json(valuation)), 0
-    return _draw(gradient_document(valuation, args.lang), args.to), 0
+    return _draw(gradient_document(valuation, args.lang), args, model.cell), 0
 
 
 def check(args: argparse.Namespace) -> Outcome:
@@ -158,16 +205,81 @@ def check(args: argparse.Namespace) -> Outcome:
     from rnn_symbolic.checking import check_at_random, check_gradient
     from rnn_symbolic.render.number_tables import verdicts_document, verdicts_json
 
+    if (args.sizes or args.batch) and (args.form == "scalar" or args.values is not None):
+        option = "--sizes" if args.sizes else "--batch"
+        why = "numbers have no sizes: add --form matrix" if args.form == "scalar" else "the file of values decides it"
+        raise InputError(f"{option} is for a random point in matrix form; {why}")
     if args.values is not None:
         model, point = _point(args)
         verdicts = check_gradient(model, _goals(model, args) or None, point)
     else:
         model = _model(args, numbers=True)
-        verdicts = check_at_random(model, _goals(model, args) or None, args.seed or 0)
+        goals = _goals(model, args) or None
+        _refuse_large(model, args)
+        verdicts = check_at_random(model, goals, args.seed or 0, sizes=args.sizes, batch=args.batch)
     code = 0 if verdicts.passed else 1
     if args.to == "json":
         return json_text(verdicts_json(verdicts)), code
-    return _draw(verdicts_document(verdicts, args.lang), args.to), code
+    return _draw(verdicts_document(verdicts, args.lang), args, model.cell), code
+
+
+def _refuse_large(model: Model, args: argparse.Namespace) -> None:
+    """A random point in matrix form must fit into memory several times over: its passes are stacked."""
+    if model.shapes is None:
+        return
+    from rnn_symbolic.matrix_valuation import random_sizes
+
+    numbers = random_sizes(model, args.sizes)
+    columns = model.steps * (args.batch or 1)
+    entries = sum(
+        math.prod(numbers[size] for size in shape) * (1 if name in model.cell.parameters else columns)
+        for name, shape in model.names.items()
+    )
+    if entries > MAX_RANDOM:
+        raise InputError(
+            f"the random point and its forward pass hold {entries:,} numbers, more than the limit of {MAX_RANDOM:,}; "
+            f"take smaller --sizes, a smaller --batch or fewer --steps"
+        )
+
+
+def jacobian(args: argparse.Namespace) -> Outcome:
+    """``jacobian``: ∂state_T/∂state_{T−k} by its blocks, as numbers, or the number of its elementary paths."""
+    from rnn_symbolic.jacobian import StateJacobian, jacobian_value
+    from rnn_symbolic.render.jacobian_document import (
+        count_document,
+        jacobian_document,
+        jacobian_json,
+        value_document,
+    )
+
+    if args.depth not in (1, 2, 3):
+        raise InputError(f"--depth {args.depth}: there are 1 (abstract), 2 (derivation) and 3 (lecture)")
+    if args.values is not None:
+        model, point = _point(args, need_targets=False)
+        if getattr(point, "batch", None) is not None:
+            raise InputError("the values hold a batch, and a state Jacobian belongs to one sample; give x as T × n_x")
+        found = StateJacobian(model, args.lag)
+        valuation = _arrays(model, point)
+        value = jacobian_value(found, valuation)
+        if args.to == "json":
+            return json_text(jacobian_json(found, value)), 0
+        return _draw(value_document(found, value, valuation.point.sizes, args.lang), args, model.cell), 0
+    model = _model(args, args.steps or max(3, args.lag))
+    found = StateJacobian(model, args.lag)
+    if args.to == "json":
+        return json_text(jacobian_json(found, count=args.count)), 0
+    if args.count:
+        return _draw(count_document(found, args.lang), args, model.cell), 0
+    document = jacobian_document(found, args.lang, depth=args.depth, shapes=args.shapes, layout=args.layout)
+    return _draw(document, args, model.cell), 0
+
+
+def _arrays(model: Model, point: Any) -> Any:
+    """A valuation in arrays, in scalar form too, where every array has size 1."""
+    from rnn_symbolic.arrays import array_point
+    from rnn_symbolic.matrix_valuation import MatrixValuation
+
+    return MatrixValuation(model, array_point(point))
 
 
 def article(args: argparse.Namespace) -> Outcome:
@@ -180,24 +292,31 @@ def article(args: argparse.Namespace) -> Outcome:
     claims = study_article()
     if args.to == "json":
         return json_text(article_json(claims, args.lang)), 0
-    return _draw(article_document(claims, args.lang), args.to, args.standalone), 0
+    return _draw(article_document(claims, args.lang), args), 0
 
 
 def cells(args: argparse.Namespace) -> Outcome:
-    """``cells``: the built-in cells, or the text of one."""
+    """``cells``: the built-in cells, or the text of one, or its shapes."""
     if args.name is None:
+        if args.shapes:
+            raise InputError("--shapes shows the shapes of one cell; name it, as in cells lstm --shapes")
         if args.to == "json":
             return json_text({"cells": [{"name": name, "text": text} for name, text in BUILT_IN.items()]}), 0
         width = max(map(len, BUILT_IN))
         lines = (f"{name:<{width}}  {text.splitlines()[0].lstrip('# ')}" for name, text in BUILT_IN.items())
         return "\n".join(lines) + "\n", 0
-    if args.name not in BUILT_IN:
-        hint = suggest(args.name, BUILT_IN)
-        raise InputError(f"{args.name!r} is not a built-in cell; there are {', '.join(BUILT_IN)}.{hint}")
-    text = BUILT_IN[args.name]
+    cell = load_cell(args.name)
+    if args.shapes:
+        from rnn_symbolic.shapes import infer_shapes, size_report
+
+        report = size_report(infer_shapes(cell), cell)
+        if args.to == "json":
+            return json_text({"cells": [{"name": cell.name, "shapes": dict(report)}]}), 0
+        width = max(len(name) for name, _ in report)
+        return "".join(f"{name:<{width}}  {shape}\n" for name, shape in report), 0
     if args.to == "json":
-        return json_text({"cells": [{"name": args.name, "text": text}]}), 0
-    return text if text.endswith("\n") else text + "\n", 0
+        return json_text({"cells": [{"name": cell.name, "text": cell.text}]}), 0
+    return cell.text if cell.text.endswith("\n") else cell.text + "\n", 0
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome]] = {
@@ -205,6 +324,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome]] = {
     "paths": paths,
     "gradient": gradient,
     "check": check,
+    "jacobian": jacobian,
     "article": article,
     "cells": cells,
 }

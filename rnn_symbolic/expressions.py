@@ -2,13 +2,16 @@
 
 An expression keeps the order in which it was written: SymPy's ``Mul`` sorts and its ``Add`` merges, but the
 order of the factors of a path *is* the statement. Two readings interpret these records: numbers
-(`numeric`) and SymPy (`symbols`); `printing` draws them.
+(`numeric`, `arrays`) and SymPy (`symbols`); `printing` draws them.
+
+A cell is written with `Quantity` … `Power`. The rest (`Diagonal`, `Transpose`, `Chain`, …) is what its Jacobians are
+made of in matrix form; a size is a name such as "n_h". At size 1 every one of them is a number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 
@@ -54,11 +57,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class StepLoss:
-    """The abstract loss of one step, ℓ_t(y_t), or with order 1 its derivative ℓ_t'(y_t)."""
+    """The abstract loss of one step, ℓ_t(y_t), or with order 1 its derivative ℓ_t'(y_t); of a vector, ∇ℓ_t(y_t)."""
 
     loss: Quantity
     argument: Expression
     order: int = 0
+    vector: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +74,10 @@ class Add:
 
 @dataclass(frozen=True, slots=True)
 class Multiply:
-    """An elementwise product ``u * v * …``, in the order written."""
+    """An elementwise product ``u * v * …``, in the order written; ``vectors`` says that it is u ⊙ v, not a number's."""
 
     factors: tuple[Expression, ...]
+    vectors: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +98,90 @@ class Power:
 
 @dataclass(frozen=True, slots=True)
 class Derivative:
-    """A derivative that a line of a derivation *names* without computing it.
+    """A derivative that a line of a derivation *names* without computing it, in numerator layout.
 
     ``immediate`` is ∂⁺of/∂wrt (differentiate the one equation that defines ``of``); otherwise the total
-    derivative, through every path.
+    derivative, through every path. ``stacked`` takes a matrix W as vec W, its columns one under another.
+    ``apart`` takes the states of wrt's step as independent: ∂c_t/∂c_{t−1} is then a block of the state Jacobian,
+    and what h_{t−1} does to c_t is none of its business, though h_{t−1} depends on c_{t−1}; if it is immediate as well,
+    the states of the steps in between stand still too, and only the equations of step t are differentiated.
     """
 
     of: Quantity
     wrt: Quantity
     immediate: bool = False
+    stacked: bool = False
+    apart: bool = False
 
 
-Expression = Quantity | Number | Call | StepLoss | Add | Multiply | Apply | Power | Derivative
+@dataclass(frozen=True, slots=True)
+class Diagonal:
+    """diag(u): the Jacobian of an elementwise operation."""
+
+    vector: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Transpose:
+    """Aᵀ."""
+
+    of: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A product of matrices (and scalars), in order: what the chain rule multiplies."""
+
+    factors: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The identity matrix of a size."""
+
+    size: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ones:
+    """The column of ones: what adds a scalar to every component."""
+
+    size: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kronecker:
+    """vᵀ ⊗ I: the Jacobian of W v by vec W, where W has ``size`` rows."""
+
+    vector: Expression
+    size: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """A matrix of matrices, row by row; a `Number` 0 is a block of zeros."""
+
+    rows: tuple[tuple[Expression, ...], ...]
+
+
+Expression = (
+    Quantity
+    | Number
+    | Call
+    | StepLoss
+    | Add
+    | Multiply
+    | Apply
+    | Power
+    | Derivative
+    | Diagonal
+    | Transpose
+    | Chain
+    | Identity
+    | Ones
+    | Kronecker
+    | Blocks
+)
 
 ONE = Number(Fraction(1))
 ZERO = Number(Fraction(0))
@@ -118,12 +195,16 @@ def children(expression: Expression) -> tuple[Expression, ...]:
             return (argument,)
         case Add(terms):
             return terms
-        case Multiply(factors):
+        case Multiply(factors=factors) | Chain(factors):
             return factors
         case Apply(left, right):
             return (left, right)
         case Power(base=base):
             return (base,)
+        case Diagonal(inner) | Transpose(inner) | Kronecker(vector=inner):
+            return (inner,)
+        case Blocks(rows):
+            return tuple(block for row in rows for block in row)
     return ()
 
 
@@ -155,16 +236,26 @@ def transform(expression: Expression, visit: Callable[[Expression], Expression])
     match expression:
         case Call(function, argument, order):
             expression = Call(function, transform(argument, visit), order)
-        case StepLoss(loss, argument, order):
-            expression = StepLoss(loss, transform(argument, visit), order)
+        case StepLoss(argument=argument):
+            expression = replace(expression, argument=transform(argument, visit))
         case Add(terms):
             expression = Add(tuple(transform(term, visit) for term in terms))
-        case Multiply(factors):
-            expression = Multiply(tuple(transform(factor, visit) for factor in factors))
+        case Multiply(factors, vectors):
+            expression = Multiply(tuple(transform(factor, visit) for factor in factors), vectors)
         case Apply(left, right):
             expression = Apply(transform(left, visit), transform(right, visit))
         case Power(base, exponent):
             expression = Power(transform(base, visit), exponent)
+        case Diagonal(vector):
+            expression = Diagonal(transform(vector, visit))
+        case Transpose(of):
+            expression = Transpose(transform(of, visit))
+        case Chain(factors):
+            expression = Chain(tuple(transform(factor, visit) for factor in factors))
+        case Kronecker(vector, size):
+            expression = Kronecker(transform(vector, visit), size)
+        case Blocks(rows):
+            expression = Blocks(tuple(tuple(transform(block, visit) for block in row) for row in rows))
     return visit(expression)
 
 
@@ -179,10 +270,10 @@ def at_step(expression: Expression, t: int) -> Expression:
         match node:
             case Quantity():
                 return node.at(t)
-            case StepLoss(loss, argument, order):
-                return StepLoss(loss.at(t), argument, order)
-            case Derivative(of, wrt, immediate):
-                return Derivative(of.at(t), wrt.at(t), immediate)
+            case StepLoss(loss=loss):
+                return replace(node, loss=loss.at(t))
+            case Derivative(of, wrt):
+                return replace(node, of=of.at(t), wrt=wrt.at(t))
         return node
 
     return transform(expression, visit)
@@ -196,7 +287,7 @@ def multiply(*factors: Expression) -> Expression:
     """
     flat: list[Expression] = []
     for factor in factors:
-        flat.extend(factor.factors if isinstance(factor, Multiply) else (factor,))
+        flat.extend(factor.factors if isinstance(factor, Multiply) and not factor.vectors else (factor,))
     kept = tuple(factor for factor in flat if factor != ONE)
     if ZERO in kept:
         return ZERO
@@ -218,3 +309,43 @@ def add(*terms: Expression) -> Expression:
     if not kept:
         return ZERO
     return kept[0] if len(kept) == 1 else Add(kept)
+
+
+def chain(*factors: Expression) -> Expression:
+    """An ordered product of matrices: identities are dropped, nested chains spliced in, numbers stand in front.
+
+    >>> chain(Quantity("W_y"), Identity("n_h"), MINUS_ONE, Quantity("W_h"))
+    Chain(factors=(Number(value=Fraction(-1, 1)), Quantity(name='W_y', step=None, index=''), ...))
+    """
+    number = Fraction(1)
+    kept: list[Expression] = []
+    last: Expression = ONE
+    for factor in factors:
+        for part in factor.factors if isinstance(factor, Chain) else (factor,):
+            if isinstance(part, Number):
+                number *= part.value
+            elif isinstance(part, Identity):
+                last = part
+            else:
+                kept.append(part)
+    if number == 0:
+        return ZERO
+    if not kept and last != ONE:
+        kept.append(last)
+    if number != 1 or not kept:
+        kept.insert(0, Number(number))
+    return kept[0] if len(kept) == 1 else Chain(tuple(kept))
+
+
+def joint_name(states: tuple[str, ...]) -> str:
+    """The name of all states of one step together; a single state is its own joint state.
+
+    >>> joint_name(("h", "c")), joint_name(("h",))
+    ('(h,c)', 'h')
+    """
+    return states[0] if len(states) == 1 else f"({','.join(states)})"
+
+
+def joined(name: str) -> tuple[str, ...]:
+    """The states that a joint name stands for."""
+    return tuple(name[1:-1].split(",")) if name.startswith("(") else (name,)

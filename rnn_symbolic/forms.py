@@ -10,23 +10,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rnn_symbolic.expressions import (
     ONE,
     Add,
     Call,
+    Chain,
     Derivative,
     Expression,
+    Identity,
     Number,
     Power,
     Quantity,
+    Transpose,
+    add,
     at_step,
+    chain,
     multiply,
     quantities,
     transform,
 )
 from rnn_symbolic.graph import Graph, Path
+from rnn_symbolic.jacobians import transposed, unstacked
 from rnn_symbolic.model import Model
 from rnn_symbolic.paths import graph, iter_paths
 from rnn_symbolic.valuation import Valuation
@@ -42,6 +48,7 @@ class Rule(Enum):
     STEP_LOSS = "step-loss"  # ℓ_t is the loss of step t
     TOTAL_LOSS = "total-loss"  # L = Σ ℓ_t
     LAST_LOSS = "last-loss"  # L = ℓ_T, the article's view
+    MEAN_LOSS = "mean-loss"  # L = (1/T) Σ ℓ_t
     ADDEND = "addend"  # ∂⁺(u + v)/∂u = 1
     CONSTANT_MULTIPLE = "constant-multiple"  # ∂⁺(c u)/∂u = c
     WEIGHT = "weight"  # ∂⁺(W v)/∂v = W
@@ -58,6 +65,27 @@ class Rule(Enum):
     ALONG_PATH = "along-path"  # the table's entries along one path, multiplied in order
     ALONG_PATH_COLLAPSED = "along-path-collapsed"  # the same, with y_t − d_t for two neighbours
     SUM_OVER_PATHS = "sum-over-paths"  # ∂L/∂θ = Σ over all paths from L to θ
+    SUM_TRANSPOSED = "sum-transposed"  # the same as a column: every product is transposed, its order reversed
+    SUM_JACOBIAN = "sum-jacobian"  # the same as a row; by a matrix, v in front of the row: its Jacobian layout
+    DIAGONAL = "diagonal"  # ∂⁺φ(a)/∂a = diag(φ'(a)): component i depends on component i only
+    ELEMENTWISE = "elementwise"  # ∂⁺(u ⊙ v)/∂v = diag(u)
+    MATRIX = "matrix"  # ∂⁺(W v)/∂v = W
+    STACKED = "stacked"  # ∂⁺(W v)/∂vec W = vᵀ ⊗ I
+    IDENTITY = "identity"  # ∂⁺(u + v)/∂u = I
+    COLUMN = "column"  # ∂⁺(τ u)/∂τ = u for a scalar τ
+    LOSS_ROW = "loss-row"  # ∂⁺ℓ_t(y_t)/∂y_t = ∇ℓ_t(y_t)ᵀ
+    SUM_ROW = "sum-row"  # ∂⁺ sum(u)/∂v = the row of the slopes
+    SOFTMAX = "softmax"  # ∂⁺softmax(z)/∂z = diag(p) − p pᵀ
+    SOFTMAX_CROSS_ENTROPY = "softmax-cross-entropy"  # −(d/y)ᵀ (diag(y) − y yᵀ) = (y − d)ᵀ
+    DISTRIBUTE = "distribute"  # A (B − C) = A B − A C
+    DIVIDE_OUT = "divide-out"  # (d/y) ⊙ y = d, and (d/y)ᵀ y = 𝟏ᵀ d
+    FACTOR_OUT = "factor-out"  # −dᵀ + s yᵀ = (s y − d)ᵀ
+    TARGETS_SUM_TO_ONE = "targets-sum-to-one"  # 𝟏ᵀ d = 1
+    SLOPE_BY_VALUE = "slope-by-value"  # logistic'(o) = y (1 − y)
+    JOINT_BLOCKS = "joint-blocks"  # the derivative of a joint state by its parts
+    BLOCK = "block"  # a named block, expanded: the ways within one step
+    STATE_PRODUCT = "state-product"  # ∂S_t/∂S_{t−k} = J_t … J_{t−k+1}
+    POWERS = "powers"  # equal neighbours as a power: nothing changes places
     NO_PATH = "no-path"  # no path leads from L to θ: the empty sum is 0
     COLLECT = "collect"  # scalars commute: factors that repeat along time are collected
     GROUP_BY_ENTRY = "group-by-entry"  # what stands before a common last factor adds up to ∂L/∂(head of the entry)
@@ -97,7 +125,7 @@ class Written(Shown):
 
         return value(model, self.expression)
 
-    def number(self, valuation: Valuation) -> float:
+    def number(self, valuation: Valuation) -> Any:
         """The value at a point; named derivatives are worked out by complex steps."""
         return valuation.of(self.expression)
 
@@ -112,9 +140,102 @@ class PathProduct(Shown):
         """The product in the named quantities."""
         return self.path.product
 
-    def number(self, valuation: Valuation) -> float:
-        """The value at a point."""
-        return valuation.path(self.path).value
+    def number(self, valuation: Valuation) -> Any:
+        """The value at a point: a number, or in matrix form the row that the factors multiply to."""
+        return valuation.product(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Oriented(Shown):
+    """The product along one path in matrix form, as part of a gradient: a column, or by a matrix an outer product.
+
+    ``products`` are its terms (one, unless the path enters through a sum), each a sequence of factors with the step
+    that they belong to; the transposes are carried to the factors.
+    """
+
+    path: Path
+    layout: str
+    products: tuple[tuple[tuple[int | None, Expression], ...], ...]
+
+    @property
+    def expression(self) -> Expression:
+        """The product as a record."""
+        return add(*(chain(*(factor for _, factor in product)) for product in self.products))
+
+    def value(self, model: Model) -> sp.Expr:
+        """The product in the named quantities, at size 1."""
+        return self.path.product
+
+    def number(self, valuation: Valuation) -> Any:
+        """The value at a point, in the layout."""
+        return valuation.of(self.expression)
+
+
+def orient(path: Path, model: Model, goal: Quantity, layout: str) -> Oriented:
+    """The product along a path in a layout: the gradient's factors are transposed, and stand in reversed order."""
+    steps: list[tuple[int | None, Expression]] = []
+    legs = [leg for leg in path.legs if leg.factors]
+    if not legs:  # from L to the loss of a step
+        return Oriented(path, layout, (((None, ONE),),))
+    *front, last = legs
+    for leg in front:
+        steps += [(leg.head.step, factor.value) for factor in leg.factors]
+    values = tuple(factor.value for factor in last.factors)
+    endings = unstacked(values) if model.is_matrix(goal) else [(values, None)]
+    products = []
+    for inner, vector in endings:
+        row = [*steps, *((last.head.step, value) for value in inner)]
+        if layout == "gradient":
+            row = [(t, transposed(value, model.names)) for t, value in reversed(row)]
+        if vector is not None and layout == "gradient":
+            row.append((last.head.step, Transpose(vector)))
+        elif vector is not None:
+            row.insert(0, (last.head.step, vector))
+        products.append(tuple(_numbers_first(row)))
+    return Oriented(path, layout, tuple(products))
+
+
+def with_powers(form: Oriented) -> Oriented:
+    """The same with equal neighbours as a power: W_hᵀ W_hᵀ is (W_hᵀ)²; nothing changes places."""
+    products = []
+    for product in form.products:
+        runs: list[tuple[int | None, Expression]] = []
+        for t, factor in product:
+            last = runs[-1][1] if runs else None
+            base, count = (last.base, int(last.exponent)) if isinstance(last, Power) else (last, 1)
+            weight = factor.of if isinstance(factor, Transpose) else factor
+            if factor == base and isinstance(weight, Quantity) and weight.step is None:
+                runs[-1] = (t, Power(factor, Fraction(count + 1)))
+            else:
+                runs.append((t, factor))
+        products.append(tuple(runs))
+    return Oriented(form.path, form.layout, tuple(products))
+
+
+def _numbers_first(row: list[tuple[int | None, Expression]]) -> list[tuple[int | None, Expression]]:
+    """The factors of a product without identities, numbers multiplied out in front."""
+    number = Fraction(1)
+    kept: list[tuple[int | None, Expression]] = []
+    for t, value in row:
+        for factor in value.factors if isinstance(value, Chain) else (value,):
+            if isinstance(factor, Number):
+                number *= factor.value
+            elif not isinstance(factor, Identity):
+                kept.append((t, factor))
+    if not kept:
+        identity = next((factor for factor in row if isinstance(factor[1], Identity)), None)
+        kept = [identity] if identity is not None else []
+    if not kept:
+        return [(None, Number(number))]
+    return kept if number == 1 else [(None, Number(number)), *kept]
+
+
+def arranged(gradient: Any, layout: str) -> Any:
+    """Numbers in a parameter's shape as a layout shows them: a vector as a column or row, a matrix or its transpose."""
+    if not layout:
+        return gradient
+    matrix = gradient.reshape(-1, 1) if gradient.ndim < 2 else gradient
+    return matrix if layout == "gradient" else matrix.T
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +303,16 @@ class PathSum(Shown):
     """
 
     goal: Quantity
-    shown: tuple[PathProduct | Collected, ...]
+    shown: tuple[PathProduct | Collected | Oriented, ...]
     count: int
     gaps: tuple[int, ...] = ()
+    granularity: str = "state"
+
+    @property
+    def layout(self) -> str:
+        """The layout of the terms; none in scalar form."""
+        first = self.shown[0]
+        return first.layout if isinstance(first, Oriented) else ""
 
     @property
     def elided(self) -> bool:
@@ -196,17 +324,18 @@ class PathSum(Shown):
         import sympy as sp
 
         if self.elided:
-            return sp.Add(*(path.product for path in iter_paths(model, self.goal)))
+            return sp.Add(*(path.product for path in iter_paths(model, self.goal, self.granularity)))
         return sp.Add(*(term.value(model) for term in self.shown))
 
-    def number(self, valuation: Valuation) -> float:
+    def number(self, valuation: Valuation) -> Any:
         """The sum over every path at a point."""
         if self.elided:
-            return valuation.path_total(graph(valuation.model, self.goal)).value
+            found = valuation.path_total(graph(valuation.model, self.goal, self.granularity)).value
+            return arranged(found, self.layout)
         return sum((term.number(valuation) for term in self.shown), 0.0)
 
 
-Form = Written | PathProduct | Collected | PathSum
+Form = Written | PathProduct | Collected | Oriented | PathSum
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,21 +410,24 @@ def collect(path: Path, patterns: tuple[Expression, ...], states: frozenset[str]
         before.insert(0, Number(constant))
     if not any(steps.values()):
         return Collected(path, tuple(before), (), tuple(after))
-    groups = tuple(Group(_with_index(pattern), tuple(sorted(found))) for pattern, found in steps.items())
+    groups = tuple(Group(with_index(pattern), tuple(sorted(found))) for pattern, found in steps.items())
     groups = tuple(g for g in groups if g.steps or not g.varies)
     return Collected(path, tuple(before), groups, tuple(after))
 
 
-def _with_index(pattern: Expression) -> Expression:
+def with_index(pattern: Expression) -> Expression:
+    """A generic expression with the running index j in the place of t."""
+
     def visit(node: Expression) -> Expression:
         return Quantity(node.name, node.step, "j") if isinstance(node, Quantity) and node.index else node
 
     return transform(pattern, visit)
 
 
-def total(wrt: Quantity) -> Written:
-    """∂L/∂wrt, named."""
-    return Written(Derivative(Quantity("L"), wrt))
+def total(wrt: Quantity, layout: str = "", apart: bool = False) -> Written:
+    """∂L/∂wrt, named: as a gradient the transposed row."""
+    derivative = Derivative(Quantity("L"), wrt, apart=apart)
+    return Written(Transpose(derivative) if layout == "gradient" else derivative)
 
 
 def terms_of(form: Form) -> int:

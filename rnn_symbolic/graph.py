@@ -2,38 +2,27 @@ r"""Paths: ∂L/∂θ is a sum over the paths from L to θ of ordered products o
 
 At granularity "state" a path visits the loss, the output and the states; what lies between two of them is a
 *block*, a product (or a sum of products) of table entries, formed once at a generic step. At granularity "node"
-every named quantity is visited. Paths are enumerated lazily, counted by dynamic programming without being listed.
+every named quantity is visited; at "step" all states of a step together (see `blocks`). Paths are enumerated lazily,
+and counted by dynamic programming without being listed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from rnn_symbolic.errors import InputError, NotDerivable
-from rnn_symbolic.expressions import Derivative, Expression, Quantity, add, at_step, multiply, walk
+from rnn_symbolic.blocks import Block, StateBlocks, eliminate, parameter_entries, rows_by_head
+from rnn_symbolic.errors import InputError
+from rnn_symbolic.expressions import Expression, Quantity, at_step
 from rnn_symbolic.model import Model
-from rnn_symbolic.table import Edge, Product, as_product, product_value
+from rnn_symbolic.table import Product, product_value
 
 if TYPE_CHECKING:
     import sympy as sp
 
-GRANULARITIES = ("state", "node")
-MAX_BLOCK = 4_000
-"""The greatest number of symbols in one block; beyond it only granularity "node" is readable."""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """∂head_t/∂tail_{t−lag} along all routes that visit no other visible quantity; generic step."""
-
-    head: str
-    tail: str
-    lag: int | None  # None: the tail is a parameter
-    factors: Product
-    partials: tuple[Expression, ...]  # the same, with every table entry named: ∂⁺head/∂m · ∂⁺m/∂tail
+GRANULARITIES = ("state", "node", "step")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +96,10 @@ class Path:
 
     @property
     def product(self) -> sp.Expr:
-        """The product as a SymPy expression in the named quantities; SymPy sorts its factors."""
+        """The product as a SymPy expression in the named quantities (at size 1); SymPy sorts its factors."""
         from rnn_symbolic.symbols import read
 
-        return read(self.expression)
+        return read(product_value(self.factors, expanded=True))
 
     def value(self, model: Model) -> sp.Expr:
         """The product, as every line of a derivation gives it."""
@@ -131,6 +120,13 @@ class Path:
         return f"$\\displaystyle {without_macros(latex(self.expression))}$"
 
 
+def state_blocks(model: Model) -> StateBlocks:
+    """The named blocks of a model's joint state, made once per model."""
+    found = model.graphs.setdefault("state blocks", StateBlocks(model))
+    assert isinstance(found, StateBlocks)
+    return found
+
+
 class Graph:
     """The visible quantities of a model and the blocks between them, for paths to one goal.
 
@@ -144,56 +140,60 @@ class Graph:
         if goal.name == "L":
             raise InputError("the derivative of L by itself is 1: name a parameter, a state or an input")
         self.model, self.goal, self.granularity = model, goal, granularity
-        self._rows: dict[str, list[Edge]] = {}
-        for edge in model.table:
-            self._rows.setdefault(edge.head.name, []).append(edge)
-        states = set(model.cell.states)
-        self.visible = [
-            e.target.name
-            for e in model.definitions
-            if granularity == "node" or e.target.name in states or e.target.name in ("y", "l")
-        ]
-        stops = set(self.visible)
-        self.inner = {head: self._blocks(head, stops, {}) for head in self.visible}
-        entry_stops = stops | {goal.name}
-        self.entry = {
-            head: [b for b in self._blocks(head, entry_stops, {}) if b.tail == goal.name] for head in self.visible
-        }
-        self.inner = {
-            head: [b for b in blocks if b.tail in stops and b.lag is not None] for head, blocks in self.inner.items()
-        }
+        if granularity == "step":
+            self._join()
+        else:
+            self._eliminate()
         self._legs: dict[tuple[int, int], Leg] = {}
         self._fused: dict[tuple[int, int], tuple[Leg, Leg]] = {}
         self._ways: dict[int | None, dict[str, list[int]]] = {}
 
     # -- blocks -----------------------------------------------------------------------------------------------
 
-    def _blocks(self, head: str, stops: set[str], memo: dict[str, list[Block]]) -> list[Block]:
-        """The blocks that leave ``head``, by elimination of what is not in ``stops``; sums stay nested."""
-        if head in memo:
-            return memo[head]
-        found: dict[tuple[str, int | None], list[tuple[Product, tuple[Expression, ...]]]] = {}
-        for edge in self._rows.get(head, ()):
-            tail, lag = edge.tail.name, (edge.lag if edge.tail.index else None)
-            named = Derivative(edge.head, edge.tail, immediate=True)
-            if tail in self._rows and tail not in stops:  # an intermediate of the same step: go through it
-                for block in self._blocks(tail, stops, memo):
-                    chain = (named, *block.partials)
-                    found.setdefault((block.tail, block.lag), []).append((edge.factors + block.factors, chain))
-            else:
-                found.setdefault((tail, lag), []).append((edge.factors, (named,)))
-        blocks = []
-        for (tail, lag), alternatives in found.items():
-            factors = as_product(tuple(product for product, _ in alternatives))
-            if len(alternatives) > 1 and sum(1 for f in factors for _ in walk(f.value)) > MAX_BLOCK:
-                raise NotDerivable(
-                    f"the block from {head} to {tail} has more than {MAX_BLOCK} symbols; use --granularity node"
-                )
-            chains = [chain for _, chain in alternatives]
-            partials = chains[0] if len(chains) == 1 else (add(*(multiply(*chain) for chain in chains)),)
-            blocks.append(Block(head, tail, lag, factors, partials))
-        memo[head] = blocks
-        return blocks
+    def _eliminate(self) -> None:
+        """Every visible quantity by itself; what lies between two of them is a block."""
+        model, goal, rows = self.model, self.goal, rows_by_head(self.model)
+        states = set(model.cell.states)
+        self.visible = [
+            e.target.name
+            for e in model.definitions
+            if self.granularity == "node" or e.target.name in states or e.target.name in ("y", "l")
+        ]
+        stops, memo = set(self.visible), dict[str, list[Block]]()
+        self.inner = {
+            head: [b for b in eliminate(model, rows, head, stops, memo) if b.tail in stops and b.lag is not None]
+            for head in self.visible
+        }
+        memo = {}
+        self.entry = {
+            head: [b for b in eliminate(model, rows, head, stops | {goal.name}, memo) if b.tail == goal.name]
+            for head in self.visible
+        }
+
+    def _join(self) -> None:
+        """All states of a step are one quantity: its blocks are named, and expanded elsewhere."""
+        blocks = state_blocks(self.model)
+        joint, goal = blocks.joint, self.goal
+        heads = [joint, "l"] if joint else ["l"]
+        self.visible = heads
+
+        def between(head: str, tail: str, lags: Iterable[int]) -> list[Block]:
+            found = ((lag, blocks.factor(head, tail, lag)) for lag in lags)
+            return [Block(head, tail, lag, (f,), (f.value,)) for lag, f in found if f is not None]
+
+        self.inner = {head: between(head, joint, blocks.lags(head)) if joint else [] for head in heads}
+        if goal.step is None:
+            self.entry = {head: parameter_entries(blocks, head, goal.name) for head in heads}
+        elif goal.name == joint:
+            self.entry = self.inner
+        elif goal.name in blocks.states:
+            lags = (0,) if goal.step > 0 else range(1, max(self.model.cell.lags) + 1)
+            self.entry = {"l": [] if goal.step > 0 else between("l", goal.name, lags)}
+            self.entry[joint] = between(joint, goal.name, lags)
+        else:
+            self.entry = {"l": [b for b in blocks.direct("l", goal.name) if b.tail == goal.name]}
+            if joint:
+                self.entry[joint] = between(joint, goal.name, (0,))
 
     def leg(self, block: Block, step: int) -> Leg:
         """The block at a step; made once, shared by every path that takes it."""
@@ -323,7 +323,7 @@ class Graph:
 
     def paths(self, loss_step: int, entry_step: int) -> Iterator[Path]:
         """The paths from ℓ_t that enter at step s, each in O(length)."""
-        first = Leg(Quantity("L"), Quantity("l", loss_step), ())
+        first = Leg(Quantity("L"), Quantity("l", loss_step), self.model.share)
         if self.goal.name == "l":
             if self.goal.step == loss_step:
                 yield Path((first,))
@@ -349,7 +349,7 @@ class Graph:
 
     def starts(self, t: int) -> Iterator[tuple[tuple[Leg, ...], bool]]:
         """The first legs of the paths from ℓ_t, y_t passed where its two factors collapse; and whether they arrive."""
-        first = Leg(Quantity("L"), Quantity("l", t), ())
+        first = Leg(Quantity("L"), Quantity("l", t), self.model.share)
         for block, arrives in self.exits("l", t):
             leg = self.leg(block, t)
             if arrives or self.model.collapse is None or block.tail != "y":
@@ -367,7 +367,8 @@ class Graph:
         assert t is not None
         n = len(collapse.output_rate)
         loss_leg, output_leg = legs[1], legs[2]
-        if loss_leg.tail.step != t or output_leg.factors[:n] != tuple(f.at(t) for f in collapse.output_rate):
+        rates = tuple(f.at(t) for f in (*collapse.loss_rate, *collapse.output_rate))
+        if loss_leg.tail.step != t or (*loss_leg.factors, *output_leg.factors[:n]) != rates:
             return legs
         key = (id(loss_leg), id(output_leg))
         if key not in self._fused:

@@ -18,10 +18,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import sympy as sp
 from sympy.matrices import DeferredVector
 
+from rnn_symbolic.array_functions import Array, logistic, logistic_prime, relu, relu_prime, softplus, tanh_prime
 from rnn_symbolic.concrete import concrete
 from rnn_symbolic.errors import InputError, suggest
 from rnn_symbolic.expressions import Quantity, quantities
@@ -36,60 +36,7 @@ from rnn_symbolic.valuation import carry
 if TYPE_CHECKING:
     from rnn_symbolic.derivation import Derivation
 
-Array = npt.NDArray[Any]
 Statement = tuple[sp.Symbol, sp.Expr]
-
-
-# --- stable functions of an array, real or complex ----------------------------------------------------------------
-
-
-def _decay(z: Array) -> Array:
-    """e^{−|z|}, with |z| read as ±z by the sign of the real part: never overflows, and is analytic."""
-    return np.asarray(np.exp(np.where(np.real(z) >= 0, -z, z)))
-
-
-def logistic(z: Array) -> Array:
-    """1/(1 + e^{−z}); no overflow.
-
-    >>> logistic(np.array([-800.0, 0.0, 800.0]))
-    array([0. , 0.5, 1. ])
-    """
-    small = _decay(z)
-    return np.asarray(np.where(np.real(z) >= 0, 1.0, small) / (1 + small))
-
-
-def logistic_prime(z: Array) -> Array:
-    """logistic(z)(1 − logistic(z)), without cancellation."""
-    small = _decay(z)
-    return np.asarray(small / (1 + small) ** 2)
-
-
-def tanh_prime(z: Array) -> Array:
-    """1 − tanh²(z), without cancellation."""
-    return np.asarray(4 * logistic_prime(2 * z))
-
-
-def relu(z: Array) -> Array:
-    """max(0, z), decided by the real part."""
-    return np.asarray(np.where(np.real(z) > 0, z, 0.0))
-
-
-def relu_prime(z: Array) -> Array:
-    """1 for z > 0, 0 for z ≤ 0: the stated convention at the kink."""
-    return np.asarray(np.where(np.real(z) > 0, 1.0, 0.0))
-
-
-def softplus(z: Array) -> Array:
-    """log(1 + e^z) = max(z, 0) + log(1 + e^{−|z|})."""
-    small = _decay(z)
-    if np.iscomplexobj(small):
-        # log1p keeps the digits of the real part; the imaginary part carries a derivative and needs none
-        size = np.abs(small) ** 2 + 2 * np.real(small)
-        logarithm = 0.5 * np.log1p(size) + 1j * np.angle(1 + small)
-    else:
-        logarithm = np.log1p(small)
-    return np.asarray(np.where(np.real(z) >= 0, z, 0.0) + logarithm)  # the same side of 0 as in _decay
-
 
 STABLE: dict[str, Callable[[Array], Array]] = {
     "tanh": np.tanh, "tanh_prime": tanh_prime,

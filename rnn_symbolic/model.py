@@ -7,17 +7,20 @@ Nothing is ever substituted into anything else; `Model.inline` does it on reques
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rnn_symbolic.cells import Cell, load_cell
+from rnn_symbolic.collapse import Collapse, binary_cross_entropy, cross_entropy, find_collapse
 from rnn_symbolic.equations import Equation
 from rnn_symbolic.errors import InputError, NotDerivable, suggest
 from rnn_symbolic.expressions import (
     MINUS_ONE,
     Call,
+    Derivative,
     Expression,
     Multiply,
     Number,
@@ -26,19 +29,28 @@ from rnn_symbolic.expressions import (
     StepLoss,
     add,
     at_step,
+    joined,
     multiply,
     quantities,
     transform,
     walk,
 )
 from rnn_symbolic.functions import FUNCTIONS, LOSS_ONLY, MATRIX_ONLY
-from rnn_symbolic.table import Collapse, Edge, LocalRule, binary_cross_entropy, find_collapse, local_derivatives
+from rnn_symbolic.jacobians import SCALAR, Names, matrix_row, vector_equation
+from rnn_symbolic.shapes import Shapes, infer_shapes
+from rnn_symbolic.table import (
+    Edge,
+    Factor,
+    LocalRule,
+    Product,
+    local_derivatives,
+)
 
 if TYPE_CHECKING:
     import sympy as sp
 
-FORMS = ("scalar",)
-LOSSES = ("all", "last")
+FORMS = ("scalar", "matrix")
+LOSSES = ("all", "last", "mean")
 LOSS_KINDS = ("abstract", "squared", "cross-entropy")
 ACTIVATIONS = tuple(FUNCTIONS)
 MAX_STEPS = 10_000
@@ -63,9 +75,19 @@ class Model:
     table: tuple[Edge, ...]
     collapse: Collapse | None
     remarks: tuple[str, ...] = ()
+    shapes: Shapes | None = None  # in matrix form
     graphs: dict[Any, object] = field(default_factory=dict, init=False, compare=False)  # memo of `paths.graph`
 
     # -- names ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def names(self) -> Names:
+        """The shape of each name, by name: empty in scalar form, where everything is a number."""
+        return self.shapes.names if self.shapes is not None else {}
+
+    def is_matrix(self, quantity: Quantity) -> bool:
+        """Whether the quantity is a matrix: then a gradient ends in an outer product."""
+        return len(self.names.get(quantity.name, ())) == 2
 
     @property
     def parameters(self) -> tuple[Quantity, ...]:
@@ -93,6 +115,25 @@ class Model:
     def loss_steps(self) -> tuple[int, ...]:
         """The steps whose loss is part of L, the latest first, as the article goes."""
         return (self.steps,) if self.losses == "last" else tuple(range(self.steps, 0, -1))
+
+    def held(self, node: Derivative) -> tuple[Quantity, ...]:
+        """The states that stand still in a derivative whose states are ``apart`` (`expressions.Derivative`).
+
+        These are the other states of wrt's step; for an immediate one also all states between the two steps.
+
+        >>> h = [Quantity("h", t) for t in range(4)]
+        >>> [str(q) for q in unroll("lag2").held(Derivative(h[3], h[1], immediate=True, apart=True))]
+        ['h_2']
+        """
+        of, wrt = node.of, node.wrt
+        assert wrt.step is not None
+        last = wrt.step
+        if node.immediate and of.step is not None:
+            last = of.step - (joined(of.name)[0] in self.cell.states)
+        steps = range(wrt.step, last + 1)
+        held = (Quantity(name, step, wrt.index) for step in steps for name in self.cell.states)
+        moving = joined(wrt.name)
+        return tuple(q for q in held if q.step != wrt.step or q.name not in moving)
 
     @cached_property
     def named(self) -> frozenset[str]:
@@ -166,8 +207,17 @@ class Model:
 
     @property
     def total(self) -> Equation:
-        """L = ℓ_1 + … + ℓ_T, or L = ℓ_T."""
-        return Equation(Quantity("L"), add(*(Quantity("l", t) for t in sorted(self.loss_steps))))
+        """L = ℓ_1 + … + ℓ_T, or L = ℓ_T, or the mean of the ℓ_t."""
+        found = add(*(Quantity("l", t) for t in sorted(self.loss_steps)))
+        return Equation(Quantity("L"), multiply(*(factor.value for factor in self.share), found))
+
+    @cached_property
+    def share(self) -> Product:
+        """∂⁺L/∂ℓ_t: the empty product 1, or 1/T for the mean over the steps."""
+        if self.losses != "mean" or self.steps == 1:
+            return ()
+        shape = SCALAR if self.form == "matrix" else None
+        return (Factor(LocalRule.NUMBER, Number(Fraction(1, self.steps)), shape),)
 
     @cached_property
     def definition(self) -> dict[str, Equation]:
@@ -203,7 +253,10 @@ class Model:
 
 
 def _total_sum(model: Model) -> str:
-    return rf"\ell_{{{model.steps}}}" if model.losses == "last" else rf"\sum_{{t=1}}^{{{model.steps}}} \ell_{{t}}"
+    if model.losses == "last":
+        return rf"\ell_{{{model.steps}}}"
+    share = rf"\tfrac{{1}}{{{model.steps}}} " if model.losses == "mean" else ""
+    return share + rf"\sum_{{t=1}}^{{{model.steps}}} \ell_{{t}}"
 
 
 def unroll(
@@ -220,7 +273,7 @@ def unroll(
     r"""The model of a cell for T = ``steps``: a_t, h_t, o_t, y_t, ℓ_t for t = 1 … T, and L.
 
     ``cell`` is a built-in's name, a file, cell text, or a `Cell`. ``losses="last"`` makes L = ℓ_T. ``loss`` is
-    "abstract" (ℓ_t(y_t)), "squared" (½(y_t − d_t)²) or "cross-entropy" (binary, −d log y − (1−d) log(1−y), for a
+    "abstract" (ℓ_t(y_t)), "squared" (½ Σ (y_t − d_t)²) or "cross-entropy" (binary, −d log y − (1−d) log(1−y), for a
     logistic or abstract output; −d log y otherwise); a ``loss =`` line of the cell wins. ``sigma`` in the cell is
     replaced by ``activation``, in the equation of y by ``output_activation`` (the same unless given).
 
@@ -235,7 +288,7 @@ def unroll(
         ("losses", losses, LOSSES),
         ("loss", loss, LOSS_KINDS),
         ("activation", activation, ACTIVATIONS),
-        ("output activation", output_activation, ACTIVATIONS),
+        ("output activation", output_activation, (*ACTIVATIONS, *(MATRIX_ONLY if form == "matrix" else ()))),
         ("form", form, FORMS),
     ):
         if value not in known:
@@ -254,9 +307,15 @@ def unroll(
     if cell.loss is not None:
         loss, step_loss = "cell", _with_activation(cell.loss, activation)
     else:
-        step_loss = _step_loss(loss, output)
+        step_loss = _step_loss(loss, output, form)
     definitions.append(Equation(Quantity("l", 0, "t"), step_loss))
-    definitions = [_scalar_reading(equation) for equation in definitions]
+    shapes = infer_shapes(cell) if form == "matrix" else None
+    written = definitions
+    if shapes is None:
+        written = definitions = [_scalar_reading(equation) for equation in definitions]
+    else:
+        definitions = [vector_equation(equation, shapes.names) for equation in definitions]
+    table = table_rows(definitions, shapes.names if shapes is not None else {})
     return Model(
         cell=cell,
         steps=steps,
@@ -266,10 +325,17 @@ def unroll(
         output_activation=output_activation,
         form=form,
         definitions=tuple(definitions),
-        table=tuple(edge for equation in definitions for edge in local_derivatives(equation)),
-        collapse=find_collapse(tuple(definitions)),
+        table=table,
+        collapse=find_collapse(tuple(written), tuple(definitions), table),
         remarks=_remarks(cell, loss, asked_loss, activation, output_activation),
+        shapes=shapes,
     )
+
+
+def table_rows(definitions: Iterable[Equation], names: Names) -> tuple[Edge, ...]:
+    """The table of local derivatives; with the shapes of ``names`` in its matrix reading."""
+    rows = ((edge, equation) for equation in definitions for edge in local_derivatives(equation))
+    return tuple(matrix_row(edge, equation, names) if names else edge for edge, equation in rows)
 
 
 def _with_activation(expression: Expression, activation: str) -> Expression:
@@ -321,12 +387,16 @@ def _remarks(cell: Cell, loss: str, asked_loss: str, activation: str, output_act
     return tuple(remarks)
 
 
-def _step_loss(kind: str, output: Equation) -> Expression:
+def _step_loss(kind: str, output: Equation, form: str) -> Expression:
     y, d = output.target, Quantity("d", 0, "t")
     if kind == "abstract":
         return StepLoss(Quantity("l", 0, "t"), y)
+
+    def summed(expression: Expression) -> Expression:
+        return Call("sum", expression) if form == "matrix" else expression
+
     if kind == "squared":
-        return Multiply((Number(Fraction(1, 2)), Power(add(y, multiply(MINUS_ONE, d)), Fraction(2))))
+        return Multiply((Number(Fraction(1, 2)), summed(Power(add(y, multiply(MINUS_ONE, d)), Fraction(2)))))
     if isinstance(output.expression, Call) and output.expression.function in ("logistic", "sigma"):
-        return binary_cross_entropy(y, d)
-    return multiply(MINUS_ONE, d, Call("log", y))
+        return summed(binary_cross_entropy())
+    return cross_entropy(form == "matrix")

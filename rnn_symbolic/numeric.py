@@ -153,7 +153,7 @@ def evaluate(
             return arithmetic.number(value)
         case Call(function, argument, order):
             return arithmetic.functions[function, order](evaluate(argument, values, arithmetic, t, derivative))
-        case StepLoss(loss, argument, order):
+        case StepLoss(loss=loss, argument=argument, order=order):
             assert arithmetic.step_loss is not None and loss.step is not None
             y = evaluate(argument, values, arithmetic, t, derivative)
             return arithmetic.step_loss(loss.step + t if loss.index else loss.step, y, order)
@@ -162,7 +162,7 @@ def evaluate(
             for term in rest:
                 first = first + term
             return first
-        case Multiply(factors):
+        case Multiply(factors=factors):
             first, *rest = (evaluate(factor, values, arithmetic, t, derivative) for factor in factors)
             for factor in rest:
                 first = first * factor
@@ -211,10 +211,12 @@ def forward(
     point: Point,
     arithmetic: Arithmetic = FLOATS,
     perturb: tuple[Key, Any] | None = None,
+    hold: Values | None = None,
 ) -> Values:
     """The value of every quantity of the unrolled model, in order of computation.
 
-    ``perturb`` adds a number to one quantity, a leaf or a named one, as soon as it has its value.
+    ``perturb`` adds a number to one quantity, a leaf or a named one, as soon as it has its value; ``hold`` gives
+    quantities that keep their value whatever moves.
     Raises NumericalFailure where a value leaves the range of floats, naming quantity and step.
     """
     values = point.leaves()
@@ -237,12 +239,16 @@ def forward(
                     f"the forward pass overflows at step {t}: {name}_{t} is not a finite number "
                     f"(try smaller weights, or fewer steps)"
                 )
+            if hold and (name, t) in hold:
+                number = hold[name, t]
             if perturb is not None and perturb[0] == (name, t):
                 number = number + perturb[1]
             values[name, t] = number
     total = values["l", model.loss_steps[0]]
     for t in model.loss_steps[1:]:
         total = total + values["l", t]
+    for factor in model.share:
+        total = total * evaluate(factor.value, values, arithmetic)
     values["L", None] = total
     return values
 
@@ -262,11 +268,13 @@ COMPLEX_STEPS, FARTHEST = (1e-30, 1e-100, 1e-200, 1e-290), 1e-10
 gradients explode it has to be: h is the first of these with which no quantity moves by more than FARTHEST."""
 
 
-def complex_pass(model: Model, point: Point, wrt: Key, arithmetic: Arithmetic = FLOATS) -> tuple[float, Values]:
+def complex_pass(
+    model: Model, point: Point, wrt: Key, arithmetic: Arithmetic = FLOATS, hold: Values | None = None
+) -> tuple[float, Values]:
     """h, and the forward pass with i·h added to one quantity. Raises NumericalFailure where no h is small enough."""
     for h in COMPLEX_STEPS:
         try:
-            moved = forward(model, point, arithmetic, (wrt, complex(0.0, h)))
+            moved = forward(model, point, arithmetic, (wrt, complex(0.0, h)), hold)
         except NumericalFailure:
             continue
         if max(abs(complex(value).imag) for value in moved.values()) <= FARTHEST:
@@ -274,9 +282,16 @@ def complex_pass(model: Model, point: Point, wrt: Key, arithmetic: Arithmetic = 
     raise NumericalFailure("a complex step overflows: some quantity moves by more than floats can hold")
 
 
-def complex_step(model: Model, point: Point, wrt: Key, arithmetic: Arithmetic = FLOATS, of: Key = ("L", None)) -> float:
+def complex_step(
+    model: Model,
+    point: Point,
+    wrt: Key,
+    arithmetic: Arithmetic = FLOATS,
+    of: Key = ("L", None),
+    hold: Values | None = None,
+) -> float:
     """∂of/∂wrt by one complex forward pass: the table of local derivatives is not used."""
-    h, moved = complex_pass(model, point, wrt, arithmetic)
+    h, moved = complex_pass(model, point, wrt, arithmetic, hold)
     return complex(moved[of]).imag / h
 
 
@@ -339,7 +354,7 @@ def signed_log(expression: Expression, values: Values, arithmetic: Arithmetic = 
     400.0
     """
     match expression:
-        case Multiply(factors):
+        case Multiply(factors=factors):
             result = SignedLog(1, 0.0)
             for factor in factors:
                 result = result * signed_log(factor, values, arithmetic, t)
@@ -376,6 +391,8 @@ def adjoints(
     by_head: dict[str, list[Edge]] = {}
     for edge in model.table:
         by_head.setdefault(edge.head.name, []).append(edge)
+    for factor in model.share:
+        one = one * worth(factor.value, 0)
     found: dict[Key, Any] = {("l", t): one for t in model.loss_steps}
 
     def credit(key: Key, amount: Any) -> None:
@@ -388,11 +405,15 @@ def adjoints(
                 continue
             adjoint = found[head, t]
             for edge in by_head.get(head, ()):
-                if model.collapse and head == "l":
-                    # ∂ℓ_t/∂o_t = y_t − d_t directly; y_t = logistic(o_t) has no other operand
-                    credit((model.collapse.argument.name, t), adjoint * worth(model.collapse.result.value, t))
-                    break
-                tail = edge.tail
-                step = tail.step + t if tail.index and tail.step is not None else tail.step
-                credit((tail.name, step), adjoint * worth(edge.value, t))
+                collapse = model.collapse
+                if collapse and head == "l" and edge.factors == collapse.loss_rate:  # through y, the two factors fused
+                    for row in by_head["y"]:
+                        credit(_key_at(row.tail, t), adjoint * worth(collapse.fused(row), t))
+                    continue
+                credit(_key_at(edge.tail, t), adjoint * worth(edge.value, t))
     return found
+
+
+def _key_at(quantity: Quantity, t: int) -> Key:
+    step = quantity.step
+    return quantity.name, step + t if quantity.index and step is not None else step

@@ -8,20 +8,30 @@ into Unicode; it refuses what it does not know, so that no raw LaTeX reaches a t
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 from rnn_symbolic.expressions import (
     ONE,
     Add,
     Apply,
+    Blocks,
     Call,
+    Chain,
     Derivative,
+    Diagonal,
     Expression,
+    Identity,
+    Kronecker,
     Multiply,
     Number,
+    Ones,
     Power,
     Quantity,
     StepLoss,
+    Transpose,
+    multiply,
 )
 from rnn_symbolic.functions import FUNCTIONS
 
@@ -29,10 +39,14 @@ GREEK = frozenset(
     "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho tau phi chi psi omega".split()
 )
 THIN = r"\,"
+JOINT = r"\mathcal{S}"
+"""The letter of all states of a step together; a cell cannot use it."""
 
 
 def latex_name(name: str) -> str:
-    r"""A bare name: W_x, \tau, \mathrm{gate}; ℓ is the loss of a step."""
+    r"""A bare name: W_x, \tau, \mathrm{gate}; ℓ is the loss of a step, (h,c) the joint state."""
+    if name.startswith("("):
+        return JOINT
     base, *subscripts = name.split("_")
     return _letter(base) + (f"_{{{','.join(map(_letter, subscripts))}}}" if subscripts else "")
 
@@ -40,6 +54,8 @@ def latex_name(name: str) -> str:
 def _letter(word: str) -> str:
     if word == "l":
         return r"\ell"
+    if word == JOINT:
+        return word
     if word in GREEK:
         return "\\" + word
     return word if len(word) == 1 or word.isdigit() else rf"\mathrm{{{word}}}"
@@ -53,7 +69,7 @@ def latex_quantity(quantity: Quantity) -> str:
     """
     if quantity.step is None:
         return latex_name(quantity.name)
-    base, *subscripts = quantity.name.split("_")
+    base, *subscripts = [JOINT] if quantity.name.startswith("(") else quantity.name.split("_")
     if quantity.index:
         subscripts.append(quantity.index + (f"{quantity.step:+d}" if quantity.step else ""))
     else:
@@ -90,22 +106,113 @@ def latex(expression: Expression) -> str:
             return rf"\sqrt{{{latex(argument)}}}"
         case Call(function, argument, order):
             return f"{latex_function(function, order)}({latex(argument)})"
+        case StepLoss(loss, argument, 1, True):
+            return rf"\nabla {latex_quantity(loss)}({latex(argument)})"
         case StepLoss(loss, argument, order):
             return f"{latex_quantity(loss)}{chr(39) * order}({latex(argument)})"
         case Add(terms):
             return _latex_sum(terms)
+        case Multiply(factors, True):
+            return latex_product(factors, r" \odot ")
         case Multiply(factors):
             return latex_product(factors)
+        case Chain(factors):
+            return latex_chain(factors)
         case Apply(left, right):
             return f"{latex_factor(left)}{THIN}{latex_factor(right)}"
         case Power(base, exponent):
             return _latex_power(base, exponent)
-        case Derivative(of, wrt, immediate):
+        case Derivative(of, wrt, immediate, stacked):
             plus = "^{+}" if immediate else ""
-            return rf"\frac{{\partial{plus} {latex_quantity(of)}}}{{\partial {latex_quantity(wrt)}}}"
+            below = rf"\operatorname{{vec}} {latex_quantity(wrt)}" if stacked else latex_quantity(wrt)
+            return rf"\frac{{\partial{plus}{_spaced(latex_quantity(of))}}}{{\partial{_spaced(below)}}}"
+        case Diagonal(Multiply((*scalars, Ones()), False)):
+            return latex_product((*scalars, Identity("")))
+        case Diagonal(vector):
+            return rf"\operatorname{{diag}}({latex(vector)})"
+        case Transpose(of):
+            return _latex_transpose(of)
+        case Identity():
+            return "I"
+        case Ones():
+            return r"\mathbf{1}"
+        case Kronecker(vector):
+            return rf"{_latex_transpose(vector)} \otimes I"
+        case Blocks(rows):
+            body = r" \\ ".join(" & ".join(map(latex, row)) for row in rows)
+            return rf"{{\begin{{pmatrix}} {body} \end{{pmatrix}}}}"  # in braces: no line breaks in it
 
 
-def latex_product(factors: tuple[Expression, ...]) -> str:
+def _spaced(tex: str) -> str:
+    """What follows a command: a letter needs a space before it, another command none."""
+    return tex if tex.startswith("\\mathcal") else f" {tex}"
+
+
+def _latex_transpose(expression: Expression) -> str:
+    """Aᵀ; the transpose of the row ∂L/∂q is the gradient ∇_q L."""
+    if isinstance(expression, Derivative) and expression.of.name == "L":
+        return rf"\nabla_{{{latex_quantity(expression.wrt)}}} L"
+    text = latex(expression)
+    if isinstance(expression, Quantity | Ones | Call | StepLoss):
+        return rf"{text}^{{\top}}"
+    return rf"\Bigl({text}\Bigr)^{{\top}}" if r"\frac" in text else rf"({text})^{{\top}}"
+
+
+def latex_chain(factors: tuple[Expression, ...], brace: Callable[[Expression], str] | None = None) -> str:
+    r"""An ordered product of matrices; neighbouring diagonal matrices are written as one.
+
+    ``brace`` says what stands under each factor (its shape).
+
+    >>> f, i = Diagonal(Quantity("f", 1)), Diagonal(Quantity("i", 1))
+    >>> latex_chain((f, i, Quantity("W")))
+    '\\operatorname{diag}(f_{1} \\odot i_{1})\\,W'
+    """
+    merged: list[Expression] = []
+    for each in factors:
+        factor = _one_diagonal(each)
+        if merged and _is_diagonal(factor) and _is_diagonal(merged[-1]):
+            assert isinstance(factor, Diagonal) and isinstance(merged[-1], Diagonal)
+            merged[-1] = Diagonal(_elementwise(merged[-1].vector, factor.vector))
+        else:
+            merged.append(factor)
+    if len(merged) > 1:
+        merged = [scalar for factor in merged for scalar in _without_identity(factor)]
+    sign, number = "", merged[0]
+    if isinstance(number, Number) and number.value < 0:
+        sign = "-"
+        merged[:1] = [Number(-number.value)] if number.value != -1 or len(merged) == 1 else []
+    pieces = [latex_factor(factor) for factor in merged]
+    if brace is not None:
+        below = map(brace, merged)
+        pieces = [rf"\underbrace{{{p}}}_{{{b}}}" if b else p for p, b in zip(pieces, below, strict=True)]
+    return sign + THIN.join(pieces)
+
+
+def _elementwise(u: Expression, v: Expression) -> Expression:
+    """u ⊙ v as one flat product, numbers and scalars in front."""
+    parts: list[Expression] = []
+    front: list[Expression] = []
+    for vector in (u, v):
+        scaled = isinstance(vector, Multiply) and not vector.vectors
+        *scalars, part = vector.factors if isinstance(vector, Multiply) and scaled else (vector,)
+        front += scalars
+        if not isinstance(part, Ones):
+            parts += part.factors if isinstance(part, Multiply) else (part,)
+    return multiply(*front, Multiply(tuple(parts), vectors=True))
+
+
+def latex_shaped(expression: Expression, brace: Callable[[Expression], str]) -> str:
+    """The expression with something under each factor of each of its products: its shape."""
+    match expression:
+        case Chain(factors):
+            return latex_chain(factors, brace)
+        case Add(terms):
+            return _signed_sum(latex_shaped(term, brace) for term in terms)
+    below = brace(expression)
+    return rf"\underbrace{{{latex(expression)}}}_{{{below}}}" if below else latex(expression)
+
+
+def latex_product(factors: tuple[Expression, ...], joint: str = THIN) -> str:
     r"""An ordered product; a leading −1 is a sign, a reciprocal becomes the denominator of what precedes it.
 
     >>> latex_product((Number(Fraction(-1)), Quantity("d", 1), Power(Quantity("y", 1), Fraction(-1))))
@@ -122,14 +229,14 @@ def latex_product(factors: tuple[Expression, ...]) -> str:
     for factor in factors:
         below = _denominator(factor)
         if below is None or (above is None and isinstance(factor, Number)):
-            pieces.append(latex_factor(factor))
+            pieces.append(latex_factor(factor, elementwise=joint != THIN))
             above = None if isinstance(factor, Derivative) else factor
         else:
             if above is not None:
                 pieces.pop()
             pieces.append(_fraction(above or ONE, below))
             above = None
-    return sign + (THIN.join(pieces) if pieces else "1")
+    return sign + (joint.join(pieces) if pieces else "1")
 
 
 def _denominator(factor: Expression) -> Expression | None:
@@ -149,13 +256,72 @@ def _fraction(above: Expression, below: Expression) -> str:
 
 
 def _latex_sum(terms: tuple[Expression, ...]) -> str:
-    text = ""
+    if any(isinstance(term, Diagonal) for term in terms):
+        terms = _diagonals_first(terms)
+    return _signed_sum(map(latex, terms))
+
+
+def _diagonals_first(terms: tuple[Expression, ...]) -> tuple[Expression, ...]:
+    """diag(u) − diag(v) written as diag(u − v), in the place of the first."""
+    merged: list[Expression] = []
+    vectors: list[Expression] = []
+    place = 0
     for term in terms:
-        piece = latex(term)
-        if text:
-            piece = f" - {piece[1:].lstrip()}" if piece.startswith("-") else f" + {piece}"
-        text += piece
-    return text
+        vector = _diagonal_vector(term)
+        if vector is None:
+            merged.append(term)
+        else:
+            place = place if vectors else len(merged)
+            vectors.append(vector)
+    if len(vectors) < 2:
+        return terms
+    merged.insert(place, Diagonal(Add(tuple(vectors))))
+    return tuple(merged)
+
+
+def _is_diagonal(factor: Expression) -> bool:
+    """diag(u), not a multiple of the identity."""
+    return isinstance(factor, Diagonal) and _diagonal_vector(factor) is not None
+
+
+def _without_identity(factor: Expression) -> tuple[Expression, ...]:
+    """τ I among other factors is τ."""
+    match factor:
+        case Diagonal(Multiply((*scalars, Ones()), False)):
+            return tuple(scalars)
+    return (factor,)
+
+
+def _one_diagonal(factor: Expression) -> Expression:
+    """A sum of nothing but diagonal matrices as one."""
+    if isinstance(factor, Add):
+        terms = _diagonals_first(factor.terms)
+        if len(terms) == 1:
+            return terms[0]
+    return factor
+
+
+def _diagonal_vector(term: Expression) -> Expression | None:
+    """u where the term is diag(u), −u where it is −diag(u); a product of several is diag(u ⊙ v)."""
+    match term:
+        case Diagonal(Multiply((*_, Ones()), False)):
+            return None  # a multiple of the identity stays one
+        case Diagonal(vector):
+            return vector
+        case Chain((Number() as number, *rest)) if rest and all(isinstance(f, Diagonal) for f in rest):
+            inner = _diagonal_vector(Chain(tuple(rest)) if len(rest) > 1 else rest[0])
+            return None if inner is None else multiply(number, inner)
+        case Chain((Diagonal(first), *rest)) if all(isinstance(factor, Diagonal) for factor in rest):
+            for factor in rest:
+                assert isinstance(factor, Diagonal)
+                first = _elementwise(first, factor.vector)
+            return first
+    return None
+
+
+def _signed_sum(pieces: Iterable[str]) -> str:
+    first, *rest = pieces
+    return first + "".join(f" - {p[1:].lstrip()}" if p.startswith("-") else f" + {p}" for p in rest)
 
 
 def _latex_number(value: Fraction) -> str:
@@ -174,11 +340,13 @@ def _latex_power(base: Expression, exponent: Fraction) -> str:
     return f"{inner}^{{{exponent}}}"
 
 
-def latex_factor(expression: Expression) -> str:
-    """An operand of a product: sums, and what begins with a sign, stand in parentheses."""
+def latex_factor(expression: Expression, elementwise: bool = False) -> str:
+    """An operand of a product: sums, and what begins with a sign, stand in parentheses; so does W v in u ⊙ (W v)."""
     text = latex(expression)
-    bare = not isinstance(expression, Add) and not text.startswith("-")
-    return text if bare else f"({text})"
+    product = isinstance(expression, Multiply) and expression.vectors
+    applied = elementwise and isinstance(expression, Apply)
+    bare = not (isinstance(expression, Add | Kronecker | Chain) or product or applied)
+    return text if bare and not text.startswith("-") else f"({text})"
 
 
 # --- what a browser can expand -----------------------------------------------------------------------------------
@@ -208,7 +376,7 @@ def without_macros(tex: str) -> str:
 # --- Unicode -------------------------------------------------------------------------------------------------
 
 _SUBSCRIPTS = dict(zip("0123456789+-=()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", strict=True))
-_SUPERSCRIPTS = dict(zip("0123456789+-=()nkijhlmst", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿᵏⁱʲʰˡᵐˢᵗ", strict=True))
+_SUPERSCRIPTS = dict(zip("0123456789+-=()nkijhlmstᵀ", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿᵏⁱʲʰˡᵐˢᵗᵀ", strict=True))
 _COMMANDS = {
     "ell": "ℓ", "partial": "∂", "sum": "Σ", "prod": "Π", "to": "→", "le": "≤", "ge": "≥", "ne": "≠", "infty": "∞",
     "cdots": "⋯", "dots": "…", "ldots": "…", "vdots": "⋮", "cdot": "·", "times": "×", "in": "∈", "mid": "|", "pm": "±",
@@ -219,8 +387,10 @@ _COMMANDS = {
     "log": "log", "exp": "exp", "sin": "sin", "cos": "cos", "tanh": "tanh", "cosh": "cosh", "sup": "sup", "min": "min",
     "left": "", "right": "", "displaystyle": "", "big": "", "bigl": "", "bigr": "", "Bigl": "", "Bigr": "",
     "lVert": "‖", "rVert": "‖", "lvert": "|", "rvert": "|", "nabla": "∇", "to ": "→", "Longrightarrow": "⟹",
-    "circ": "∘", "odot": "⊙", "ll": "≪", "gg": "≫", "searrow": "↘", "checkmark": "✓", "nolimits": "", "limits": "",
+    "top": "ᵀ", "otimes": "⊗", "circ": "∘", "odot": "⊙", "ll": "≪", "gg": "≫", "searrow": "↘", "checkmark": "✓",
+    "nolimits": "", "limits": "",
 }  # fmt: skip
+_CALLIGRAPHIC = {"S": "𝒮", "E": "ℰ", "L": "ℒ"}
 _TOKEN = re.compile(r"\\([A-Za-z]+|.)|([{}_^'~&])|([^\\{}_^'~&]+)", re.DOTALL)
 
 
@@ -237,7 +407,7 @@ def plain(tex: str) -> str:
     tokens = [m.group(0) for m in _TOKEN.finditer(tex)]
     text, rest = _plain(tokens, 0, closing=False)
     assert rest == len(tokens), tex
-    text = text.replace("∂⁺ ", "∂⁺").replace("∂ ", "∂")
+    text = text.replace("∂⁺ ", "∂⁺").replace("∂ ", "∂").replace("∇ ", "∇")
     return re.sub(r" {2,}", lambda m: "  " if len(m.group(0)) > 2 else " ", text).strip()
 
 
@@ -294,6 +464,14 @@ def _plain_token(tokens: list[str], i: int) -> tuple[str, int]:
     if name in ("mathrm", "text", "operatorname", "mathbf", "textstyle", "boxed", "mathit"):
         inner, i = _group(tokens, i + 1)
         return inner, i
+    if name == "mathcal":
+        inner, i = _group(tokens, i + 1)
+        return "".join(_CALLIGRAPHIC.get(c, c) for c in inner), i
+    if name == "hat":
+        inner, i = _group(tokens, i + 1)
+        return unicodedata.normalize("NFC", inner[:1] + "\u0302") + inner[1:], i
+    if name == "begin":
+        return _plain_matrix(tokens, i)
     if name in ("underbrace", "substack"):
         inner, i = _group(tokens, i + 1)
         if name == "underbrace" and i < len(tokens) and tokens[i] == "_":
@@ -309,6 +487,26 @@ def _plain_token(tokens: list[str], i: int) -> tuple[str, int]:
     raise ValueError(f"\\{name} is not in the formula vocabulary")
 
 
+def _plain_matrix(tokens: list[str], i: int) -> tuple[str, int]:
+    """A matrix on one line: [a, b; c, d]."""
+    name, i = _group(tokens, i + 1)
+    if name != "pmatrix":
+        raise ValueError(f"the environment {name} is not in the formula vocabulary")
+    rows = [[""]]
+    while tokens[i] != r"\end":
+        if tokens[i] == "&":
+            rows[-1].append("")
+            i += 1
+        elif tokens[i] == r"\\":
+            rows.append([""])
+            i += 1
+        else:
+            piece, i = _plain_token(tokens, i)
+            rows[-1][-1] += piece
+    _, i = _group(tokens, i + 1)
+    return "[" + "; ".join(", ".join(cell.strip() for cell in row) for row in rows) + "]", i
+
+
 def _script(inner: str, table: dict[str, str], mark: str) -> str:
     ascii_inner = inner.replace("−", "-").replace(" ", "")
     if all(c in table for c in ascii_inner) and not (mark == "_" and ascii_inner.isalpha() and ascii_inner != "t"):
@@ -316,7 +514,8 @@ def _script(inner: str, table: dict[str, str], mark: str) -> str:
     names, comma, step = ascii_inner.rpartition(",")
     if mark == "_" and comma and names.isalnum() and re.fullmatch(r"\d+|-\d+|t([+-]\d+)?", step):  # u_{z,3}: u_z₃
         return f"_{names}" + "".join(table[c] for c in step)
-    return mark + (inner if len(inner) == 1 or (inner.isalnum() and mark == "_") else f"({inner})")
+    bare = len(inner) == 1 or (inner.isalnum() and mark == "_") or (inner[:1] + inner[-1:] == "()")
+    return mark + (inner if bare else f"({inner})")
 
 
 def _operand(text: str) -> str:

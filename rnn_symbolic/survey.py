@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnn_symbolic.errors import InputError
 from rnn_symbolic.expressions import Quantity
@@ -13,6 +15,12 @@ from rnn_symbolic.numeric import SignedLog
 from rnn_symbolic.paths import graph, group_paths, list_paths
 from rnn_symbolic.valuation import Amount, Valuation
 
+if TYPE_CHECKING:
+    from rnn_symbolic.matrix_valuation import MatrixAmount, MatrixValuation
+
+LEAST_SUM = 1e-290
+"""Beside entries of this size, terms that floats have rounded to 0 do not count."""
+
 
 @dataclass(frozen=True, slots=True)
 class PathGroup:
@@ -20,7 +28,7 @@ class PathGroup:
 
     key: Any
     count: int
-    amount: Amount | None = None
+    amount: Amount | MatrixAmount | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +37,12 @@ class Survey:
 
     model: Model
     goal: Quantity
+    granularity: str
     count: int
     by: str | None
-    paths: tuple[tuple[Path, Amount | None], ...] | None
+    paths: tuple[tuple[Path, Amount | MatrixAmount | None], ...] | None
     groups: tuple[PathGroup, ...] | None
-    total: Amount | None
+    total: Amount | MatrixAmount | None
 
 
 def survey_paths(
@@ -41,7 +50,7 @@ def survey_paths(
     goal: str,
     *,
     granularity: str = "state",
-    valuation: Valuation | None = None,
+    valuation: Valuation | MatrixValuation | None = None,
     by: str | None = None,
     top: int | None = None,
     listed: bool = True,
@@ -49,31 +58,48 @@ def survey_paths(
 ) -> Survey:
     """Look at the paths from L to ``goal``; nothing is listed that was not asked for.
 
-    Counts, and sums by lag or loss, come from dynamic programming; only a list, a ranking (``top``, by magnitude) and
-    groups by route enumerate paths, and they refuse above ``limit``.
+    Counts, and sums by lag or loss, come from dynamic programming; only a list, a ranking (``top``, by magnitude,
+    of arrays by Frobenius norm) and groups by route enumerate paths, and they refuse above ``limit``.
     """
     g = graph(model, goal, granularity)
     total = valuation.path_total(g) if valuation is not None else None
     groups = None if by is None else _groups(g, by, valuation, limit)
-    paths: tuple[tuple[Path, Amount | None], ...] | None = None
+    paths: tuple[tuple[Path, Amount | MatrixAmount | None], ...] | None = None
     if listed and by is None:
         found = list_paths(model, goal, granularity, limit)
-        paths = tuple((path, valuation.path(path) if valuation is not None else None) for path in found)
-        if top is not None:
-            paths = tuple(sorted(paths, key=lambda pair: -pair[1].log10 if pair[1] else 0.0)[:top])
-    return Survey(model, g.goal, g.count(), by, paths, groups, total)
+        if valuation is None:
+            paths = tuple((path, None) for path in found)
+        else:
+            _refuse_entries(g, total, len(found) if top is None else min(top, len(found)), limit)
+            valued = ((path, valuation.path(path)) for path in found)
+            paths = tuple(valued if top is None else heapq.nlargest(top, valued, key=lambda pair: pair[1].log10))
+    return Survey(model, g.goal, granularity, g.count(), by, paths, groups, total)
 
 
-def _groups(g: Graph, by: str, valuation: Valuation | None, limit: int) -> tuple[PathGroup, ...]:
+def _refuse_entries(g: Graph, total: Amount | MatrixAmount | None, number: int, limit: int) -> None:
+    """Each path to an array has an array for its value."""
+    entries = 1 if total is None or isinstance(total, Amount) else total.value.size
+    if number * entries > 1000 * limit:
+        raise InputError(
+            f"the values of {number:,} paths to {g.goal} hold {number * entries:,} numbers, more than "
+            f"{1000 * limit:,}; use --by lag or --top, or raise --max-paths"
+        )
+
+
+def _groups(g: Graph, by: str, valuation: Valuation | MatrixValuation | None, limit: int) -> tuple[PathGroup, ...]:
     if by == "route":
         grouped = group_paths(list_paths(g.model, g.goal, g.granularity, limit), "route")
-        return tuple(
-            PathGroup("-".join(key), len(paths), _sum([valuation.path(p) for p in paths]) if valuation else None)
-            for key, paths in grouped.items()
-        )
-    counts = g.count_by_lag() if by == "lag" else g.count_by_loss()
-    sums: dict[int, list[Amount]] = {}
-    if valuation is not None:
+        counts: dict[Any, int] = {"-".join(key): len(paths) for key, paths in grouped.items()}
+    else:
+        counts = dict(g.count_by_lag() if by == "lag" else g.count_by_loss())
+    if valuation is None:
+        return tuple(PathGroup(key, count) for key, count in counts.items())
+    sums = {key: _Sum() for key in counts}
+    if by == "route":
+        for key, paths in grouped.items():
+            for path in paths:
+                sums["-".join(key)].add(valuation.path(path))
+    else:
         pairs = g.model.steps * len(g.model.loss_steps)
         if pairs > 100 * limit:  # one sweep from each loss: about a minute at this size
             raise InputError(
@@ -81,15 +107,39 @@ def _groups(g: Graph, by: str, valuation: Valuation | None, limit: int) -> tuple
                 f"use fewer steps, or raise --max-paths"
             )
         for t, s, amount in valuation.groups(g):
-            sums.setdefault(t - s if by == "lag" else t, []).append(amount)
-    return tuple(
-        PathGroup(key, count, _sum(sums.get(key, [])) if valuation is not None else None)
-        for key, count in counts.items()
-    )
+            sums[t - s if by == "lag" else t].add(amount)
+    return tuple(PathGroup(key, count, sums[key].amount) for key, count in counts.items())
 
 
-def _sum(amounts: list[Amount]) -> Amount:
-    value, logarithm = 0.0, SignedLog.of(0.0)
-    for amount in amounts:
-        value, logarithm = value + amount.value, logarithm + SignedLog(amount.sign, amount.log10)
-    return Amount.of(value, logarithm)
+class _Sum:
+    """The sum of amounts as they come: of arrays only one is held."""
+
+    def __init__(self) -> None:
+        self.value: Any = 0.0
+        self.logarithm = SignedLog.of(0.0)
+        self.terms = 0
+        self.term: Amount | MatrixAmount | None = None  # the last one that is not 0
+
+    def add(self, amount: Amount | MatrixAmount) -> None:
+        """One more."""
+        self.value = self.value + amount.value
+        if isinstance(amount, Amount):
+            self.logarithm = self.logarithm + SignedLog(amount.sign, amount.log10)
+        if self.term is None or amount.log10 > -math.inf:
+            self.terms += amount.log10 > -math.inf
+            self.term = amount
+
+    @property
+    def amount(self) -> Amount | MatrixAmount:
+        """The sum; of arrays the logarithm is nan where floats have lost the entries of several terms."""
+        if self.term is None or isinstance(self.term, Amount):
+            return Amount.of(self.value, self.logarithm)
+        if self.terms < 2:
+            return self.term
+        from rnn_symbolic.matrix_valuation import MatrixAmount  # with NumPy
+
+        greatest = float(abs(self.value).max())
+        if not LEAST_SUM < greatest < math.inf:
+            return MatrixAmount(self.value, math.nan)
+        scaled = self.value / greatest
+        return MatrixAmount(self.value, math.log10(greatest) + math.log10(float((scaled * scaled).sum())) / 2)

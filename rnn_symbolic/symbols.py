@@ -16,14 +16,22 @@ from sympy.core.function import ArgumentIndexError
 from rnn_symbolic.expressions import (
     Add,
     Apply,
+    Blocks,
     Call,
+    Chain,
     Derivative,
+    Diagonal,
     Expression,
+    Identity,
+    Kronecker,
     Multiply,
     Number,
+    Ones,
     Power,
     Quantity,
     StepLoss,
+    Transpose,
+    joined,
 )
 from rnn_symbolic.printing import latex_function
 
@@ -289,14 +297,14 @@ def read(expression: Expression, derivative: Callable[[Derivative], sp.Expr] | N
         case Number(value):
             return sp.Rational(value.numerator, value.denominator)
         case Call(function, argument, order):
-            return NODES[function, order](read(argument, derivative))
-        case StepLoss(loss, argument, order):
+            return node_of(function, order)(read(argument, derivative))
+        case StepLoss(loss=loss, argument=argument, order=order):
             node = (step_loss, step_loss_prime, step_loss_second)[order]
             t = sp.Integer(loss.step) if not loss.index else sp.Symbol("t")
             return node(t, read(argument, derivative))
         case Add(terms):
             return sp.Add(*(read(term, derivative) for term in terms))
-        case Multiply(factors):
+        case Multiply(factors=factors):
             return sp.Mul(*(read(factor, derivative) for factor in factors))
         case Apply(left, right):
             return read(left, derivative) * read(right, derivative)
@@ -306,25 +314,59 @@ def read(expression: Expression, derivative: Callable[[Derivative], sp.Expr] | N
             if derivative is None:
                 raise ValueError(f"the derivative of {expression.of} by {expression.wrt} needs a model")
             return derivative(expression)
+        case Diagonal(inner) | Kronecker(vector=inner):
+            return read(inner, derivative)
+        case Transpose(of):
+            inner_value = read(of, derivative)
+            return inner_value.T if isinstance(inner_value, sp.MatrixBase) else inner_value
+        case Identity() | Ones():
+            return sp.S.One
+        case Chain(factors):
+            return _product([read(factor, derivative) for factor in factors])
+        case Blocks(rows):
+            return sp.Matrix([[read(block, derivative) for block in row] for row in rows])
 
 
-def inline(model: Model, expression: sp.Expr, keep: tuple[Quantity, ...] = ()) -> sp.Expr:
-    """The expression with every named quantity replaced by its definition; those in ``keep`` stay symbols."""
+def _product(factors: list[Any]) -> Any:
+    """A product at size 1: numbers, and small matrices where the joint state has several parts."""
+    result = factors[0]
+    for factor in factors[1:]:
+        result = result * factor
+    return result[0, 0] if isinstance(result, sp.MatrixBase) and result.shape == (1, 1) else result
+
+
+def node_of(function: str, order: int) -> Callable[[sp.Expr], sp.Expr]:
+    """The SymPy function of a name; at size 1 a sum is its term, and softmax is the constant 1."""
+    if function == "sum":
+        return lambda z: z
+    if function == "softmax":
+        return lambda z: sp.S.One
+    return NODES[function, order]
+
+
+def inline(model: Model, expression: sp.Expr, keep: tuple[Quantity, ...] = (), generic: bool = False) -> sp.Expr:
+    """The expression with every named quantity replaced by its definition; those in ``keep`` stay symbols.
+
+    ``generic`` takes the equations of the one generic step t, whose leaves are the states of the steps before.
+    """
     kept = {symbol(quantity) for quantity in keep}
     written: dict[sp.Symbol, sp.Expr] = {}
-    for equation in model.equations:
+    for equation in model.definitions if generic else model.equations:
         target = symbol(equation.target)
         if target not in kept:
             written[target] = read(equation.expression).xreplace(written)
     return expression.xreplace(written)
 
 
-def total_derivative(model: Model, of: Quantity, wrt: Quantity) -> sp.Expr:
+def total_derivative(model: Model, of: Quantity, wrt: Quantity, held: tuple[Quantity, ...] = ()) -> sp.Expr:
     """∂of/∂wrt by SymPy's own ``diff`` of the inlined definition: shares nothing with the table.
 
-    When ``wrt`` is itself defined by an equation it is kept as a symbol, and put back after differentiation.
+    When ``wrt`` is itself defined by an equation it is kept as a symbol, and put back after differentiation; so are the
+    quantities in ``held``, which do not move with it.
     """
-    return inline(model, sp.diff(inline(model, symbol(of), keep=(wrt,)), symbol(wrt)))
+    generic = bool(of.index)
+    moved = inline(model, symbol(of), keep=(wrt, *held), generic=generic)
+    return inline(model, sp.diff(moved, symbol(wrt)), generic=generic)
 
 
 def immediate_derivative(model: Model, of: Quantity, wrt: Quantity) -> sp.Expr:
@@ -340,9 +382,24 @@ def immediate_derivative(model: Model, of: Quantity, wrt: Quantity) -> sp.Expr:
 
 
 def value(model: Model, expression: Expression) -> sp.Expr:
-    """What a line of a derivation is worth, as a SymPy expression; named derivatives are worked out by ``diff``."""
+    """What a line of a derivation is worth, as a SymPy expression; named derivatives are worked out by ``diff``.
+
+    In matrix form this is the reading at size 1. A derivative of a joint state is a small matrix.
+    """
 
     def derivative(node: Derivative) -> sp.Expr:
-        return (immediate_derivative if node.immediate else total_derivative)(model, node.of, node.wrt)
+        heads = [Quantity(part, node.of.step, node.of.index) for part in joined(node.of.name)]
+        tails = [Quantity(part, node.wrt.step, node.wrt.index) for part in joined(node.wrt.name)]
+        entries = [[entry(of, wrt, node) for wrt in tails] for of in heads]
+        return entries[0][0] if len(heads) == len(tails) == 1 else sp.Matrix(entries)
+
+    def entry(of: Quantity, wrt: Quantity, node: Derivative) -> sp.Expr:
+        if node.apart:
+            others = tuple(Quantity(part, node.wrt.step, node.wrt.index) for part in joined(node.wrt.name))
+            held = (*model.held(node), *(q for q in others if q != wrt))
+            return sp.S.One if of == wrt else total_derivative(model, of, wrt, held)
+        if of == wrt:
+            return sp.S.One
+        return (immediate_derivative if node.immediate else total_derivative)(model, of, wrt)
 
     return read(expression, derivative)

@@ -8,14 +8,12 @@ that produced it: the reason that a derivation gives, and what its matrix readin
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from fractions import Fraction
 
 from rnn_symbolic.equations import Equation
 from rnn_symbolic.expressions import (
-    MINUS_ONE,
-    ONE,
     Add,
     Apply,
     Call,
@@ -27,6 +25,7 @@ from rnn_symbolic.expressions import (
     StepLoss,
     add,
     at_step,
+    chain,
     multiply,
     quantities,
 )
@@ -44,19 +43,42 @@ class LocalRule(Enum):
     LOSS_SLOPE = "loss-slope"  # ∂ℓ_t(y_t)/∂y_t = ℓ_t'(y_t)
     POWER = "power"  # ∂u^n/∂u = n u^(n−1)
     SUM = "sum"  # several products, added
+    SOFTMAX = "softmax"  # ∂softmax(z)/∂z = diag(p) − p pᵀ
+    SUMMED = "summed"  # ∂ sum(u)/∂u = 𝟏ᵀ
+    IDENTITY = "identity"  # ∂(u + v)/∂u = I, the empty product
+    BLOCK = "block"  # a named block of the state Jacobian, expanded elsewhere
     COLLAPSE = "collapse"  # two neighbours replaced by an identity that was derived
+
+
+Shape = tuple[str, str]
+"""Rows and columns of a matrix, as names of sizes: ("n_h", "n_x"); ("1", "1") is a scalar."""
 
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """One factor of a product of local derivatives, and the rule that produced it."""
+    """One factor of a product of local derivatives, and the rule that produced it.
+
+    ``shape`` is that of its matrix reading, None in the scalar form, where every product is an ordinary one.
+    ``expanded`` is what a named block is worth in terms of the table, at the generic step (``step`` is the number that
+    stands for it); other factors are their own expansion.
+    """
 
     rule: LocalRule
     value: Expression
+    shape: Shape | None = None
+    expanded: Expression | None = None
+    step: int | None = None
 
     def at(self, t: int) -> Factor:
         """The factor when the generic step t is the number ``t``."""
-        return Factor(self.rule, at_step(self.value, t))
+        return Factor(self.rule, at_step(self.value, t), self.shape, self.expanded, t if self.expanded else None)
+
+    @property
+    def worth(self) -> Expression:
+        """The expression that has the factor's value, without named blocks."""
+        if self.expanded is None:
+            return self.value
+        return self.expanded if self.step is None else at_step(self.expanded, self.step)
 
 
 Product = tuple[Factor, ...]
@@ -82,16 +104,29 @@ class Edge:
         return product_value(self.factors)
 
 
-def product_value(factors: Iterable[Factor]) -> Expression:
-    """The product of factors, in order, as an expression."""
-    return multiply(*(factor.value for factor in factors))
+def product_value(factors: Iterable[Factor], *, expanded: bool = False) -> Expression:
+    """The product of factors, in order, as an expression; ``expanded`` with what named blocks stand for."""
+    factors = tuple(factors)
+    join = chain if any(factor.shape is not None for factor in factors) else multiply
+    return join(*(factor.worth if expanded else factor.value for factor in factors))
 
 
 def as_product(terms: tuple[Product, ...]) -> Product:
     """Several products as one: a single term stands for itself, a sum becomes one factor."""
     if len(terms) == 1:
         return terms[0]
-    return (Factor(LocalRule.SUM, add(*(product_value(term) for term in terms))),)
+    return (Factor(LocalRule.SUM, add(*(product_value(term) for term in terms)), product_shape(terms[0])),)
+
+
+def product_shape(factors: Product) -> Shape | None:
+    """The rows of the first matrix and the columns of the last; scalars between them do not count."""
+    shapes = [factor.shape for factor in factors if factor.shape is not None]
+    matrices = [shape for shape in shapes if shape != ("1", "1")]
+    return (matrices[0][0], matrices[-1][1]) if matrices else ("1", "1") if shapes else None
+
+
+MIXING = {"softmax": LocalRule.SOFTMAX, "sum": LocalRule.SUMMED}
+"""Functions whose Jacobian is not diagonal; they have one in matrix form only."""
 
 
 def differentiate(expression: Expression, wrt: Quantity) -> tuple[Product, ...]:
@@ -115,14 +150,17 @@ def _differentiate(expression: Expression, wrt: Quantity) -> tuple[Product, ...]
             return ((),) if expression == wrt else ()
         case Call(function, argument, _):
             assert expression.order == 0
-            outer = _slope_factors(slope(function, argument))
+            if function in MIXING:
+                outer: Product = (Factor(MIXING[function], Call(function, argument, 1)),)
+            else:
+                outer = _slope_factors(slope(function, argument))
             return tuple(outer + term for term in _differentiate(argument, wrt))
-        case StepLoss(loss, argument, order):
-            rate = Factor(LocalRule.LOSS_SLOPE, StepLoss(loss, argument, order + 1))
+        case StepLoss(argument=argument, order=order):
+            rate = Factor(LocalRule.LOSS_SLOPE, replace(expression, order=order + 1))
             return tuple((rate, *term) for term in _differentiate(argument, wrt))
         case Add(terms):
             return tuple(product for term in terms for product in _differentiate(term, wrt))
-        case Multiply(factors):
+        case Multiply(factors=factors):
             return tuple(
                 (*(_coefficient(other) for j, other in enumerate(factors) if j != i), *term)
                 for i, factor in enumerate(factors)
@@ -176,46 +214,3 @@ def local_derivatives(equation: Equation) -> tuple[Edge, ...]:
         if terms:
             edges.append(Edge(equation.target, tail, -tail.step if tail.index and tail.step else 0, terms))
     return tuple(edges)
-
-
-@dataclass(frozen=True, slots=True)
-class Collapse:
-    r"""Two neighbouring factors with a shorter product: an identity of I8, derived in the document.
-
-    Binary cross-entropy after a logistic output, with y = logistic(o) and logistic'(o) = y(1 − y):
-    (−d/y + (1−d)/(1−y)) · logistic'(o) = y − d. The right-hand side is also the stable one: the left is ∞·0
-    once y rounds to 0 or 1.
-    """
-
-    argument: Quantity  # o_t, at the generic step
-    loss_rate: Product
-    output_rate: Product
-    result: Factor
-    loss: Expression  # the stable form of the loss itself, in o: softplus(o) − d o
-
-
-def find_collapse(equations: tuple[Equation, ...]) -> Collapse | None:
-    """The collapse that these equations admit: y = logistic(o) with o a named quantity, and binary cross-entropy."""
-    by_name = {equation.target.name: equation for equation in equations}
-    output, loss = by_name.get("y"), by_name.get("l")
-    if output is None or loss is None:
-        return None
-    y, d = output.target, Quantity("d", 0, "t")
-    if loss.expression != binary_cross_entropy(y, d) or not isinstance(output.expression, Call):
-        return None
-    o = output.expression.argument
-    if output.expression.function != "logistic" or not isinstance(o, Quantity) or o.step != 0:
-        return None
-    return Collapse(
-        o,
-        as_product(differentiate(loss.expression, y)),
-        as_product(differentiate(output.expression, o)),
-        Factor(LocalRule.COLLAPSE, add(y, multiply(MINUS_ONE, d))),
-        add(Call("softplus", o), multiply(MINUS_ONE, d, o)),
-    )
-
-
-def binary_cross_entropy(y: Quantity, d: Quantity) -> Expression:
-    """−d log y − (1 − d) log(1 − y)."""
-    rest_d, rest_y = (add(ONE, multiply(MINUS_ONE, q)) for q in (d, y))
-    return add(multiply(MINUS_ONE, d, Call("log", y)), multiply(MINUS_ONE, rest_d, Call("log", rest_y)))

@@ -6,7 +6,7 @@ import math
 import random
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -75,14 +75,16 @@ class Valuation:
         return float(evaluate(expression, self.values, self.arithmetic, t, lambda node: self._named(node, t)))
 
     def _named(self, node: Derivative, t: int) -> float:
-        node = Derivative(node.of.at(t), node.wrt.at(t), node.immediate)
+        node = replace(node, of=node.of.at(t), wrt=node.wrt.at(t))
         if node not in self._totals:
-            find = self._immediate if node.immediate else self._total
-            self._totals[node] = find(_key(node.of), _key(node.wrt))
+            of, wrt = _key(node.of), _key(node.wrt)
+            if node.immediate and not node.apart:
+                self._totals[node] = self._immediate(of, wrt)
+            else:
+                held = self.model.held(node) if node.apart else ()
+                hold = {_key(q): self.values[_key(q)] for q in held if _key(q) in self.values}
+                self._totals[node] = complex_step(self.model, self.point, wrt, self.arithmetic, of, hold)
         return self._totals[node]
-
-    def _total(self, of: Key, wrt: Key) -> float:
-        return complex_step(self.model, self.point, wrt, self.arithmetic, of)
 
     def _immediate(self, of: Key, wrt: Key) -> float:
         equation = self.model.equation_of(Quantity(*of))
@@ -97,7 +99,7 @@ class Valuation:
         """The product of one leg, as a float and as a signed logarithm."""
         found = self._legs.get(id(leg))
         if found is None:
-            expression = product_value(leg.factors)
+            expression = product_value(leg.factors, expanded=True)
             try:
                 direct = float(evaluate(expression, self.values, self.arithmetic))
             except (OverflowError, ZeroDivisionError):
@@ -110,6 +112,10 @@ class Valuation:
             direct = Amount.of(direct, logarithm, exact=True).value
             found = self._legs[id(leg)] = (direct, logarithm, leg)  # the leg is kept, so its id stays its own
         return found[0], found[1]
+
+    def product(self, path: Path) -> float:
+        """The value of the product along a path."""
+        return self.path(path).value
 
     def path(self, path: Path) -> Amount:
         """The value of a path, with log10 and sign from its factors."""
@@ -132,6 +138,10 @@ class Valuation:
             direct, logarithm = direct + amount.value, logarithm + SignedLog(amount.sign, amount.log10)
         return Amount.of(direct, logarithm, self.leaves_floats)
 
+    def entered(self, graph: Graph) -> dict[int, Amount]:
+        """The sum of all paths, by the step at which they enter."""
+        return self._entered(graph, self.model.loss_steps)
+
     def _entered(self, graph: Graph, losses: tuple[int, ...]) -> dict[int, Amount]:
         """The sum of the paths from some losses, by entry step."""
         direct = carry(graph, losses, lambda leg: self.leg(leg)[0], 1.0)
@@ -142,7 +152,7 @@ class Valuation:
         """What rounding may do to `path_total`: Σ |path|, with the terms inside each factor without signs too."""
 
         def worth(leg: Leg) -> float:
-            return magnitude(product_value(leg.factors), self.values, 0, self.arithmetic)
+            return magnitude(product_value(leg.factors, expanded=True), self.values, 0, self.arithmetic)
 
         size: float = sum(carry(graph, self.model.loss_steps, worth, 1.0).values())
         return ROUNDINGS * (self.model.steps + 4) * EPSILON * size
@@ -210,7 +220,7 @@ def magnitude(expression: Expression, values: Values, t: int = 0, arithmetic: Ar
     match expression:
         case Add(terms):
             return sum(magnitude(term, values, t, arithmetic) for term in terms)
-        case Multiply(factors):
+        case Multiply(factors=factors):
             return float(math.prod(magnitude(factor, values, t, arithmetic) for factor in factors))
         case Apply(left, right):
             return magnitude(left, values, t, arithmetic) * magnitude(right, values, t, arithmetic)
@@ -249,7 +259,8 @@ def carry(
         into[key] = into[key] + amount if key in into else amount
 
     if graph.goal.name == "l":
-        return {t: one for t in losses if t == graph.goal.step}
+        first = Leg(Quantity("L"), graph.goal, graph.model.share)
+        return {t: one * worth(first) for t in losses if t == graph.goal.step}
     for t in range(max(losses), 0, -1):
         if t in starting:
             for legs, arrives in graph.starts(t):

@@ -11,21 +11,23 @@ r"""What is checked of a derivation, and how: nothing here reads the table to de
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from itertools import islice, pairwise
+from typing import Any
 
-from rnn_symbolic.derivation import Derivation, Part, derive_gradient
+from rnn_symbolic.derivation import Derivation, derive_gradient
 from rnn_symbolic.errors import NumericalFailure
-from rnn_symbolic.expressions import Derivative, Expression, Quantity, at_step, quantities, walk
-from rnn_symbolic.forms import Collected, Form, PathProduct, PathSum, Step, Written
+from rnn_symbolic.expressions import Derivative, Expression, Quantity, at_step, joined, quantities, walk
+from rnn_symbolic.forms import Collected, Form, PathProduct, PathSum, Step, Written, arranged
 from rnn_symbolic.graph import Graph, Path
-from rnn_symbolic.model import Model
+from rnn_symbolic.model import Model, table_rows
 from rnn_symbolic.paths import graph, iter_paths
-from rnn_symbolic.table import local_derivatives
-from rnn_symbolic.valuation import Valuation, carry, stand_in_valuation
+from rnn_symbolic.sections import Part, Plan
+from rnn_symbolic.valuation import stand_in_valuation
 
 TOLERANCE = 1e-9
 PROOF_STEPS = 4
@@ -101,7 +103,7 @@ def verify_all(derivations: Sequence[Derivation], *, symbolic: bool = True, seed
     """Check several derivations of one model at one point; the lines they share are checked with the first."""
     verifications: list[Verification] = []
     try:
-        at = stand_in_valuation(derivations[0].model, seed)
+        at = stand_in(derivations[0].plan, seed)
         failure = None
     except NumericalFailure as error:
         failure = error
@@ -128,6 +130,20 @@ def verify_all(derivations: Sequence[Derivation], *, symbolic: bool = True, seed
     return tuple(verifications)
 
 
+def stand_in(plan: Plan, seed: int) -> Any:
+    """A valuation at a random point, with stand-ins for σ and ℓ: in numbers, or where there are matrices in arrays."""
+    if plan.model.form == "scalar" and (plan.granularity != "step" or len(plan.model.cell.states) < 2):
+        return stand_in_valuation(plan.model, seed)
+    from rnn_symbolic.matrix_valuation import stand_in_matrix_valuation
+
+    return stand_in_matrix_valuation(plan.model, seed)
+
+
+def _size(number: Any) -> float:
+    """The greatest magnitude among the entries of an array, or of a number."""
+    return float(abs(number)) if isinstance(number, float | int) else float(abs(number).max(initial=0.0))
+
+
 def _structure(derivation: Derivation) -> Finding:
     """No line is missing, doubled or out of place, and each has the rule and the route that belong to it.
 
@@ -135,12 +151,20 @@ def _structure(derivation: Derivation) -> Finding:
     """
     model = derivation.model
     number = len(derivation.steps)
-    rows = tuple(edge for equation in model.definitions for edge in local_derivatives(equation))
+    rows = table_rows(model.definitions, model.names)
     for row in dict.fromkeys((*rows, *model.table)):
         if row not in rows or row not in model.table:
             return Finding(Check.STRUCTURE, "failed", number, detail=f"the table's row {row.head} <- {row.tail}")
-    paths = graph(model, derivation.goal).count()
-    again = derive_gradient(model, derivation.goal, whole=derivation.whole, max_paths=paths)
+    plan = derivation.plan
+    paths = plan.graph(derivation.goal).count()
+    again = derive_gradient(
+        model,
+        derivation.goal,
+        granularity=plan.granularity,
+        layout=plan.layout or "gradient",
+        whole=plan.whole,
+        max_paths=paths,
+    )
     if derivation.sections != again.sections:
         given = {section.part: section for section in derivation.sections}
         part = next((s.part for s in again.sections if given.get(s.part) != s), again.sections[0].part)
@@ -156,17 +180,29 @@ def _made(check: Check, make: Callable[[], Finding | None]) -> Iterable[Finding]
         found = make()
     except KeyError as missing:
         found = Finding(check, "failed", detail=f"{missing.args[0]} is named, and the model has no such quantity")
+    except ValueError as misfit:  # of a product whose shapes do not fit
+        found = Finding(check, "failed", detail=f"shapes that do not fit: {misfit}")
     except NumericalFailure as failure:
         found = Finding(check, "skipped", detail=str(failure))
     return () if found is None else (found,)
 
 
-def _close(a: float, b: float, scale: float = 0.0, least: float = 1e-12) -> bool:
-    return abs(a - b) <= TOLERANCE * max(abs(a), abs(b), scale, least)
+def _close(a: Any, b: Any, scale: float = 0.0, least: float = 1e-12) -> bool:
+    return _same_shape(a, b) and _size(a - b) <= TOLERANCE * max(_size(a), _size(b), scale, least)
 
 
-def _relative(a: float, b: float, scale: float = 0.0) -> float:
-    return abs(a - b) / max(abs(a), abs(b), scale, 1e-300) if a != b else 0.0
+def _same_shape(a: Any, b: Any) -> bool:
+    """A row is not a column, though NumPy would broadcast them; a plain 0 stands for the empty sum in any shape."""
+    shapes = (getattr(a, "shape", ()), getattr(b, "shape", ()))
+    empty = any(shape in ((), (1, 1)) and not _size(number) for number, shape in zip((a, b), shapes, strict=True))
+    return shapes[0] == shapes[1] or () in shapes or empty
+
+
+def _relative(a: Any, b: Any, scale: float = 0.0) -> float:
+    if not _same_shape(a, b):
+        return math.inf
+    error = _size(a - b)
+    return error / max(_size(a), _size(b), scale, 1e-300) if error else 0.0
 
 
 def all_steps(steps: Iterable[Step]) -> Iterable[Step]:
@@ -176,7 +212,7 @@ def all_steps(steps: Iterable[Step]) -> Iterable[Step]:
         yield from all_steps(step.substeps)
 
 
-def _lines(steps: Iterable[Step], at: Valuation) -> Finding:
+def _lines(steps: Iterable[Step], at: Any) -> Finding:
     number = skipped = 0
     worst, failed = 0.0, ""
     for step in all_steps(steps):
@@ -201,34 +237,35 @@ def _subject(step: Step) -> str:
     return " -> ".join(step.subject.route) if isinstance(step.subject, Path) else str(step.subject)
 
 
-def _missing_row(at: Valuation) -> str:
+def _missing_row(at: Any) -> str:
     """A quantity that an equation mentions, that moves it, and that has no row in the table."""
     rows = {(edge.head, edge.tail) for edge in at.model.table}
     T = at.model.steps
     for equation in at.model.definitions:
         for tail in dict.fromkeys(quantities(equation.expression)):
             unlisted = tail.name != "d" and (equation.target, tail) not in rows
-            if unlisted and at.of(Derivative(equation.target, tail, immediate=True), T):
+            by = Derivative(equation.target, tail, immediate=True, stacked=at.model.is_matrix(tail))
+            if unlisted and _size(at.of(by, T)):
                 return f"the table has no row for {equation.target} by {tail}"
     return ""
 
 
-def _misshown(form: Form, at: Valuation) -> str:
+def _misshown(form: Form, at: Any) -> str:
     """What is wrong with a sum over paths as it is shown: its terms, their number, its dots."""
     if not isinstance(form, PathSum):
         return ""
-    g = graph(at.model, form.goal)
+    g = graph(at.model, form.goal, form.granularity)
     count = g.count()
     if form.count != count or (not form.elided and len(form.shown) != count):
         return f"{len(form.shown)} terms stand for {form.count} paths to {form.goal}; there are {count}"
     for term in form.shown:
-        if not _close(term.number(at), at.path(term.path).value, least=0.0):
+        if not _close(term.number(at), arranged(at.path(term.path).value, form.layout), least=0.0):
             return f"the term for {' -> '.join(term.path.route)} is not worth its path"
     shown = [term.path for term in form.shown]
     if count > MOST_PLACED:
         return "" if all(_is_path(g, path) for path in shown) else f"what is shown is no path to {form.goal}"
     places = [-1]
-    for place, path in enumerate(iter_paths(at.model, form.goal)):
+    for place, path in enumerate(iter_paths(at.model, form.goal, form.granularity)):
         if len(places) <= len(shown) and path == shown[len(places) - 1]:
             places.append(place)
     if len(places) <= len(shown):
@@ -242,19 +279,19 @@ def _is_path(g: Graph, path: Path) -> bool:
     return s in g.entries_from(t) and path in islice(g.paths(t, s), MOST_LISTED)
 
 
-def _cost(form: Form, at: Valuation) -> int:
+def _cost(form: Form, at: Any) -> int:
     if isinstance(form, PathSum):
-        return at.model.steps if form.elided else 0  # one sweep
+        return int(at.model.steps) if form.elided else 0  # one sweep
     if not isinstance(form, Written):
         return 0
     named = sum(1 for node in walk(form.expression) if isinstance(node, Derivative) and not node.immediate)
-    return named * at.model.steps
+    return named * int(at.model.steps)
 
 
-def _magnitude(form: Form, at: Valuation) -> float:
+def _magnitude(form: Form, at: Any) -> float:
     """The size of the terms of a sum: what cancellation is measured against."""
     if isinstance(form, PathSum) and not form.elided:
-        return max((abs(term.number(at)) for term in form.shown), default=0.0)
+        return max((_size(term.number(at)) for term in form.shown), default=0.0)
     return 0.0
 
 
@@ -265,8 +302,18 @@ def _instances(step: Step, model: Model) -> tuple[int, ...]:
     nodes: list[Expression] = []
     for node in walk(step.before.expression):
         nodes.extend((node.of, node.wrt) if isinstance(node, Derivative) else (node,))
-    generic = any(isinstance(node, Quantity) and node.index for node in nodes)
-    return tuple(dict.fromkeys((1, model.steps))) if generic else (0,)
+    mentions = [node for node in nodes if isinstance(node, Quantity) and node.index]
+    if not mentions:
+        return (0,)
+    there = (t for t in range(1, model.steps + 1) if all(_exists(q.at(t), model) for q in mentions))
+    first = next(there, None)
+    return () if first is None else tuple(dict.fromkeys((first, model.steps)))
+
+
+def _exists(q: Quantity, model: Model) -> bool:
+    """Whether the unrolled model has a quantity; of a joint state, every part (lags may differ)."""
+    parts = (Quantity(name, q.step) for name in joined(q.name))
+    return all((part.step or 0) >= 1 or part in model.initial_states for part in parts)
 
 
 def _at(form: Form, t: int) -> Form:
@@ -275,30 +322,29 @@ def _at(form: Form, t: int) -> Form:
     return form
 
 
-def _gradient(derivation: Derivation, at: Valuation) -> Finding:
-    goal = derivation.goal
-    expected = at.of(Derivative(Quantity("L"), goal))
+def _gradient(derivation: Derivation, at: Any) -> Finding:
+    goal, plan = derivation.goal, derivation.plan
+    expected = at.of(plan.total(goal).expression)
     found, scale = derivation.result.number(at), _scale(derivation, at)
     ok = _close(expected, found, scale)
     detail = "" if ok else f"{found!r} instead of {expected!r}"
-    number = graph(derivation.model, goal).count()
+    number = plan.graph(goal).count()
     return Finding(Check.GRADIENT, "passed" if ok else "failed", number, 0, _relative(expected, found, scale), detail)
 
 
-def _scale(derivation: Derivation, at: Valuation) -> float:
+def _scale(derivation: Derivation, at: Any) -> float:
     """What cancellation in the gradient is measured against: the paths shown, or what enters at each step."""
-    entered = carry(
-        graph(derivation.model, derivation.goal), derivation.model.loss_steps, lambda leg: at.leg(leg)[0], 1.0
-    )
-    return max([_magnitude(derivation.result, at), *(abs(float(amount)) for amount in entered.values())])
+    entered = at.entered(derivation.plan.graph(derivation.goal))
+    return max([_magnitude(derivation.result, at), *(_size(amount.value) for amount in entered.values())])
 
 
-def _adjoint(derivation: Derivation, at: Valuation) -> Finding | None:
+def _adjoint(derivation: Derivation, at: Any) -> Finding | None:
     """The adjoint recursion, for the goals that it gives: parameters, initial states, inputs."""
     goal, model = derivation.goal, derivation.model
     if goal.name in model.named and goal not in model.initial_states:
         return None
-    expected, found = at.of(Derivative(Quantity("L"), goal)), at.gradient(goal).value
+    layout = derivation.plan.layout
+    expected, found = at.of(derivation.plan.total(goal).expression), arranged(at.gradient(goal).value, layout)
     scale = _scale(derivation, at)
     ok = _close(expected, found, scale)
     detail = "" if ok else f"{found!r} instead of {expected!r}"
@@ -307,13 +353,14 @@ def _adjoint(derivation: Derivation, at: Valuation) -> Finding | None:
 
 def _count(derivation: Derivation) -> Finding:
     """As many paths are listed as counted, and what the result shows and claims agrees; long lists are not made."""
-    counted = graph(derivation.model, derivation.goal).count()
+    plan = derivation.plan
+    counted = plan.graph(derivation.goal).count()
     result = derivation.result
     shown = len(result.shown) if isinstance(result, PathSum) else 0
     claimed = result.count if isinstance(result, PathSum) else 0
     complete = not (isinstance(result, PathSum) and result.elided)
     listable = counted <= MOST_LISTED
-    listed = sum(1 for _ in iter_paths(derivation.model, derivation.goal)) if listable else counted
+    listed = sum(1 for _ in iter_paths(plan.model, derivation.goal, plan.granularity)) if listable else counted
     if claimed != counted or listed != counted or (shown != counted if complete else shown >= counted):
         detail = f"{shown} shown, {claimed} claimed, {listed if listable else 'none'} listed, {counted} counted"
         return Finding(Check.COUNT, "failed", counted, detail=detail)
@@ -349,7 +396,10 @@ def _sympy(model: Model, goal: Quantity, result: Form) -> Finding:
 
 
 def _collapse_holds(model: Model) -> bool:
-    """(loss rate)·(output rate) = y − d, with y = logistic(o) and logistic'(o) = y (1 − y)."""
+    """(loss rate)·(output rate) = y − d, with y = logistic(o) and logistic'(o) = y (1 − y).
+
+    For a softmax it is (Σd) y − d, of which y − d is the case Σd = 1.
+    """
     import sympy as sp
 
     from rnn_symbolic.symbols import logistic, logistic_prime, read
@@ -358,6 +408,8 @@ def _collapse_holds(model: Model) -> bool:
     collapse = model.collapse
     assert collapse is not None
     left = read(product_value(collapse.loss_rate)) * read(product_value(collapse.output_rate))
+    if collapse.output == "softmax":
+        return bool(sp.expand(left - read(collapse.general.value)) == 0)
     o = collapse.argument
     y = logistic(read(o))
     left = left.subs(read(model.definition["y"].target), y).subs(logistic_prime(read(o)), y * (1 - y))

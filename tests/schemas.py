@@ -10,6 +10,7 @@ NUMBER: Schema = {"anyOf": [{"type": "number"}, {"enum": ["inf", "-inf", "nan"]}
 """A float; JSON has no inf and no nan, so these are strings."""
 MAYBE_NUMBER: Schema = {"anyOf": [{"type": "null"}, NUMBER]}
 SIGN: Schema = {"enum": [-1, 0, 1]}
+NOTHING: Schema = {"type": "null"}
 TEXT: Schema = {"type": "string", "minLength": 1}
 STEP: Schema = {"type": "integer", "minimum": 1}
 COUNT: Schema = {"type": "integer", "minimum": 0}
@@ -28,6 +29,15 @@ def array(items: Schema, least: int = 0) -> Schema:
     return {"type": "array", "items": items, "minItems": least}
 
 
+def one_of(*schemas: Schema) -> Schema:
+    return {"anyOf": list(schemas)}
+
+
+VECTOR = array(NUMBER, 1)
+ARRAY: Schema = one_of(NUMBER, VECTOR, array(VECTOR, 1))
+"""In matrix form: a number, a vector (flat), or a matrix (a list of rows; with a batch, of samples)."""
+
+
 def mapping(values: Schema) -> Schema:
     return {"type": "object", "additionalProperties": values}
 
@@ -36,7 +46,7 @@ def document(optional: Schema | None = None, **required: Any) -> Schema:
     return record(optional, schema_version={"const": 1}, **required)
 
 
-AMOUNT = {"value": MAYBE_NUMBER, "log10": MAYBE_NUMBER, "sign": {"anyOf": [{"type": "null"}, SIGN]}}
+AMOUNT = {"value": one_of(NOTHING, ARRAY), "log10": MAYBE_NUMBER, "sign": one_of(NOTHING, SIGN)}
 ROUTE = array(TEXT, 2)
 PATH = record(
     route=ROUTE,
@@ -49,9 +59,9 @@ PATH = record(
 _SURVEY = {
     "wrt": TEXT,
     "count": COUNT,
-    "total": MAYBE_NUMBER,
+    "total": one_of(NOTHING, ARRAY),
     "total_log10": MAYBE_NUMBER,
-    "total_sign": {"anyOf": [{"type": "null"}, SIGN]},
+    "total_sign": one_of(NOTHING, SIGN),
 }
 
 
@@ -67,7 +77,7 @@ PATHS_BY = {
     "route": groups("route", TEXT),
 }
 
-GRADIENT = document(
+GRADIENT_SCALAR = document(
     loss=NUMBER,
     gradients=mapping(NUMBER),
     input_gradients=array(NUMBER),
@@ -78,12 +88,26 @@ GRADIENT = document(
     input_log10=array(NUMBER),
     input_sign=array(SIGN),
 )
+_OVER_TIME = array(one_of(VECTOR, array(VECTOR, 1)), 1)
+GRADIENT_MATRIX = document(
+    loss=NUMBER,
+    gradients=mapping(ARRAY),
+    input_gradients=array(one_of(VECTOR, array(VECTOR, 1))),
+    states=mapping(array(ARRAY, 1)),
+    outputs=_OVER_TIME,
+    log10=mapping(NUMBER),
+    sign=mapping(one_of(NOTHING, SIGN)),
+    input_log10=array(NUMBER),
+    input_sign=array(NOTHING),
+)
+GRADIENT = one_of(GRADIENT_SCALAR, GRADIENT_MATRIX)
 
 CHECK = document(
     passed={"type": "boolean"},
     verdicts=array(
         record(
             wrt=TEXT,
+            where=one_of({"type": "null"}, TEXT),
             method=TEXT,
             at=TEXT,
             symbolic=NUMBER,
@@ -121,6 +145,31 @@ _DERIVATION = {
 DERIVE = document(**_DERIVATION)
 DERIVE_SEVERAL = document(derivations=array(record(**_DERIVATION), 2))
 
+_JACOBIAN = {"state": array(TEXT, 1), "lag": STEP, "steps": STEP}
+JACOBIAN = document(
+    **_JACOBIAN,
+    value=NOTHING,
+    blocks=array(
+        record(
+            of=TEXT,
+            wrt=TEXT,
+            lag=STEP,
+            shape=one_of(NOTHING, {"type": "array", "items": TEXT, "minItems": 2, "maxItems": 2}),
+            name=TEXT,
+            latex=TEXT,
+            text=TEXT,
+            expanded=TEXT,
+        ),
+        1,
+    ),
+    highways=array(record(state=TEXT, latex=TEXT, text=TEXT)),
+    lines=array(record(rule=TEXT, latex=TEXT, text=TEXT), 1),
+)
+JACOBIAN_VALUE = document(**_JACOBIAN, value=array(VECTOR, 1))
+JACOBIAN_COUNTED = document(
+    **_JACOBIAN, value=NOTHING, count=COUNT, counts=array(record(of=TEXT, wrt=TEXT, count=COUNT), 1)
+)
+
 ARTICLE = document(
     claims=array(
         record(
@@ -135,3 +184,4 @@ ARTICLE = document(
 )
 
 CELLS = document(cells=array(record(name=TEXT, text=TEXT), 1))
+SHAPES = document(cells=array(record(name=TEXT, shapes=mapping(TEXT)), 1))

@@ -1,13 +1,17 @@
 """The benchmarks run, their contestants agree, their records are complete. No test asserts a time."""
 
+import importlib.util
 import json
-from dataclasses import asdict
+import re
+from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 import sympy as sp
 
 import rnn_symbolic as rs
-from benchmarks import contestants, derivation, measuring
+from benchmarks import contestants, derivation, matrix_contestants, matrix_form, measuring, reporting
+from benchmarks.__main__ import PARTS, run
 
 POINT = {
     "W_h": 0.8, "W_x": -0.5, "b_h": 0.1, "W_y": 1.5, "b_y": -0.2, "h_0": 0.3,
@@ -16,9 +20,9 @@ POINT = {
 
 
 @pytest.fixture(scope="module")
-def run():
-    """One quick run: its records."""
-    return derivation.main(quick=True)
+def quick():
+    """One quick run of everything: its report."""
+    return run(list(PARTS), quick=True)[1]
 
 
 def no_lap(_phase):
@@ -59,38 +63,138 @@ def test_abstract_functions_give_sympy_the_same_task():
         assert sp.expand(ours - inlined[str(gradient.goal)]) == 0
 
 
-@pytest.mark.parametrize("name", contestants.CONTESTANTS)
+# --- matrix form ---
+
+
+def test_the_loop_by_hand_and_pytorch_compute_the_gradients_of_the_lstm():
+    n, batch, steps = 3, 2, 4
+    loss, ours = matrix_contestants.our_numbers(n, batch)(steps, no_lap)
+    others = [matrix_contestants.numpy_numbers]
+    if importlib.util.find_spec("torch") is not None:
+        others.append(matrix_contestants.torch_numbers)
+    for other in others:
+        their_loss, theirs = other(n, batch)(steps, no_lap)
+        assert their_loss == pytest.approx(loss, rel=1e-12)
+        assert set(theirs) == set(ours)
+        for name, gradient in theirs.items():
+            np.testing.assert_allclose(gradient, ours[name], rtol=1e-9, atol=1e-12, err_msg=f"{other.__name__} {name}")
+
+
+def test_sympy_differentiates_the_same_lstm():
+    model = rs.unroll("lstm", steps=1, activation="tanh", loss="squared")
+    inlined = matrix_contestants.sympy_lstm(matrix_contestants.own_functions)(1, no_lap)
+    plain = matrix_contestants.sympy_lstm(matrix_contestants.plain_functions)(1, no_lap)
+    symbols = sorted({symbol for gradient in plain.values() for symbol in gradient.free_symbols}, key=str)
+    values = {symbol: 0.3 + 0.1 * k for k, symbol in enumerate(symbols)}
+    for name, gradient in inlined.items():
+        ours = model.inline(rs.derive_gradient(model, name).result.value(model))
+        numbers = [float(sp.expand_func(each).subs(values)) for each in (ours, gradient, plain[name])]
+        assert numbers == pytest.approx([numbers[0]] * 3, rel=1e-9), name
+    assert set(inlined) == {str(p) for p in model.parameters} == set(matrix_contestants.LSTM_PARAMETERS)
+
+
+def test_the_users_cell_has_sixty_lines_and_all_its_layers_matter():
+    text = matrix_contestants.deep_gated_stack()
+    assert len(text.splitlines()) == 60
+    model = rs.unroll(rs.parse_cell(text, "stack"), form="matrix")
+    assert (len(model.cell.states), len(model.parameters), len(model.table)) == (10, 79, 184)
+    assert rs.count_paths(model, "W_f1", "step") > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "outcome"),
+    [
+        ("SymPy matrices, elman", 1, "works"),
+        ("SymPy matrices, elman", 2, "IndexError"),
+        ("SymPy matrices, LSTM", 1, "ValueError"),
+    ],
+)
+def test_sympys_matrix_calculus_ends_where_the_readme_says(name, steps, outcome, capsys):
+    contestants.main((name, str(steps), "time"))
+    found = json.loads(capsys.readouterr().out)
+    assert found == outcome if isinstance(found, str) else outcome == "works"
+
+
+def test_an_error_of_ours_is_not_a_result(monkeypatch):
+    def fail(steps, lap):
+        raise ValueError("a bug")
+
+    monkeypatch.setitem(contestants.CONTESTANTS, "ours", lambda: fail)
+    with pytest.raises(ValueError, match="a bug"):
+        contestants.main(("ours", "3", "time"))
+
+
+# --- measuring ---
+
+QUICKLY = [name for name in contestants.CONTESTANTS if not name.startswith(("count ", "SymPy matrices", "PyTorch"))]
+
+
+@pytest.mark.parametrize("name", [name for name in QUICKLY if "n = 64" not in name])
 def test_every_contestant_names_its_phases(name):
-    laps = contestants.timed(contestants.CONTESTANTS[name](), 2)
+    laps = contestants.timed(contestants.CONTESTANTS[name](), 1 if "SymPy LSTM" in name else 2)
     assert laps
     assert all(value >= 0 for value in laps.values())
 
 
-def test_a_quick_run_has_complete_records(run):
-    assert {record.section for record in run} == {"first call", "again", "process", "memory"}
-    compared = (derivation.OURS, derivation.NAMED, derivation.INLINED, derivation.TANH)
+def test_a_quick_run_has_complete_records(quick):
+    records = quick.records
+    assert {record.section for record in records} == {
+        "first call", "again", "process", "memory", "matrix process", "numbers",
+    }  # fmt: skip
+    compared = {derivation.OURS, derivation.NAMED, derivation.INLINED, derivation.TANH}
+    compared |= {matrix_form.LSTM, matrix_form.GRU, matrix_form.ELMAN}
     for steps in derivation.QUICK.sizes:
-        found = {r.contestant for r in run if (r.section, r.steps, r.phase) == ("first call", steps, "all")}
-        assert found >= set(compared)
-    for record in run:
+        found = {r.contestant for r in records if (r.section, r.steps, r.phase) == ("first call", steps, "all")}
+        assert found >= compared
+    for record in records:
         assert record.unit in ("s", "B")
         if record.status == "ok":
             assert record.samples > 0
             assert record.median >= record.minimum >= 0
         else:
             assert record.median is record.minimum is None
-    assert json.loads(json.dumps([asdict(record) for record in run]))
-    assert len({(r.section, r.contestant, r.steps, r.phase) for r in run}) == len(run)
+    assert json.loads(json.dumps([asdict(record) for record in records]))
+    assert len({(r.section, r.contestant, r.steps, r.phase) for r in records}) == len(records)
+
+
+def test_every_table_has_its_place_in_the_readme(quick):
+    text = reporting.README.read_text(encoding="utf-8")
+    places = reporting.marked(text)
+    assert set(places) == set(quick.tables)
+    assert len(set(places)) == len(places)
+    filled = reporting.with_tables(text, {key: f"| {key} |" for key in places})
+    assert all(f"\n\n| {key} |\n\n<!-- end -->" in filled for key in places)
+    assert reporting.with_tables(filled, {key: f"| {key} |" for key in places}) == filled
+    for place in re.findall(r"<!-- table: [\w-]+ -->(.*?)<!-- end -->", text, re.DOTALL):
+        assert place.strip().startswith("|")  # a table that was measured
+
+
+def test_the_readme_has_the_contestants_of_a_whole_run():
+    text = reporting.README.read_text(encoding="utf-8")
+    for cell in matrix_form.FULL.cells:
+        assert f"\n| {cell} " in text
+    for T in matrix_form.FULL.sizes:
+        assert f"\n| {T} " in text
 
 
 def test_what_takes_too_long_is_stopped_and_said(monkeypatch, capsys):
-    monkeypatch.setattr(derivation, "run_contestant", lambda name, steps, mode, limit: f"> {limit:.0f} s")
-    report = derivation.Report()
+    monkeypatch.setattr(reporting, "run_contestant", lambda name, steps, mode, limit: f"> {limit:.0f} s")
+    report = reporting.Report()
     derivation.gradients(report, derivation.QUICK)
     first, second = derivation.QUICK.sizes
     assert report.find("first call", derivation.INLINED, first, "all").status == "> 20 s"
     assert report.find("first call", derivation.INLINED, second, "all").status == "not run"
     assert "> 20 s" in capsys.readouterr().out
+
+
+def test_others_get_fewer_rounds(monkeypatch):
+    called = []
+    monkeypatch.setattr(
+        reporting, "run_contestant", lambda name, steps, mode, limit: called.append(name) or [{"all": 1.0}]
+    )
+    pace = replace(reporting.FULL_PACE, rounds=3, others=2)
+    reporting.compete(reporting.Report(), ("ours", "SymPy, theirs"), (1,), pace)
+    assert called == ["ours", "SymPy, theirs"] * 2 + ["ours"]
 
 
 def test_a_contestant_is_stopped_at_its_limit(monkeypatch):
@@ -128,5 +232,5 @@ def test_tables_and_units():
 
 
 def test_the_machine_is_named():
-    assert set(measuring.machine()) == {"date", "cpu", "cores", "system", "python", "sympy"}
+    assert set(measuring.machine()) == {"date", "cpu", "cores", "system", "python", "sympy", "numpy", "torch"}
     assert all(measuring.machine().values())

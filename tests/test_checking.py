@@ -12,12 +12,15 @@ import pytest
 from oracle import PARAMETERS, complex_step_gradient, random_values, richardson_gradient
 
 from rnn_symbolic.checking import METHODS, Verdicts, check_at_random, check_gradient, richardson
+from rnn_symbolic.comparison import Estimate, Nonconformable, Undecidable, compared, path_graph, traverse
 from rnn_symbolic.errors import InputError, NumericalFailure
 from rnn_symbolic.expressions import Expression, Number, Quantity, transform
+from rnn_symbolic.graph import Leg
 from rnn_symbolic.model import Model, unroll
+from rnn_symbolic.numeric import FLOATS, Arithmetic, adjoints, complex_pass, evaluate
 from rnn_symbolic.paths import graph
-from rnn_symbolic.table import Edge, Factor, LocalRule
-from rnn_symbolic.valuation import Valuation, random_point
+from rnn_symbolic.table import Edge, Factor, LocalRule, product_value
+from rnn_symbolic.valuation import EPSILON, Amount, Valuation, magnitude, random_point
 from rnn_symbolic.values import point_from_mapping
 
 SQUARED = ["tanh", "logistic", "relu", "softplus", "identity", "sin", "cos", "exp", "log", "sqrt"]
@@ -77,12 +80,12 @@ def accusations(seed: int) -> list[str]:
 
 
 def test_a_right_gradient_is_never_accused():
-    assert [line for seed in (*range(8), 47, 68, 92, 214, 362) for line in accusations(seed)] == []
+    assert [line for seed in (*range(4), 47, 68, 92, 214, 362) for line in accusations(seed)] == []
 
 
 @pytest.mark.slow
 def test_a_right_gradient_is_never_accused_at_many_points():
-    assert [line for seed in range(12, 400) for line in accusations(seed)] == []
+    assert [line for seed in range(4, 400) for line in accusations(seed)] == []
 
 
 def test_differences_know_that_chaos_is_beyond_them():
@@ -166,12 +169,38 @@ def test_long_sequences_take_a_moment_only():
     assert all(v.status != "failed" for v in verdicts)
 
 
+@pytest.mark.parametrize(("cell", "seed"), [("gru", 3), ("mgu", 3)])
+def test_rounding_does_not_grow_with_the_number_of_paths(cell, seed):
+    """Σ |path| grows like the product of all |terms| of ∂h_t/∂h_{t−1}, by far faster than their sum."""
+    model = unroll(cell, steps=100, activation="tanh", loss="squared")
+    names = ["W_n", "h_0"]
+    verdicts = check_gradient(model, names, random_point(model, seed))
+    assert verdicts.passed, f"seed {seed}\n{verdicts}"
+    valuation = Valuation(model, random_point(model, seed))
+    coarse = valuation.path_rounding(graph(model, "W_n"))
+    assert coarse > 1e-4 * abs(valuation.path_total(graph(model, "W_n")).value)  # which would decide nothing
+
+
+def test_a_cell_whose_blocks_are_too_long_is_checked_by_its_nodes():
+    """Twelve times p, q -> p + q, p q: thousands of ways from h to h."""
+    lines = ["p0 = w * h[t-1] + x", "q0 = u * h[t-1]"]
+    for i in range(12):
+        lines += [f"p{i + 1} = (p{i} + q{i}) / 2", f"q{i + 1} = tanh(p{i} * q{i})"]
+    model = unroll("\n".join([*lines, "h = p12 + q12", "y = h"]), steps=3, loss="squared")
+    with pytest.raises(InputError, match="granularity node"):
+        graph(model, "w")
+    assert path_graph(model, Quantity("w")).granularity == "node"
+    verdicts = check_at_random(model, ["w", "u", "h_0"], seed=1)
+    assert verdicts.passed, f"\n{verdicts}"
+
+
 def test_verdicts_are_a_table():
     verdicts = check_gradient(unroll("elman", steps=2), ["W_x", "b_y"], random_values(1, 2), method="complex step")
     lines = str(verdicts).splitlines()
     assert [line.split()[:2] for line in lines] == [["wrt", "status"], ["W_x", "passed"], ["b_y", "passed"]]
     assert lines[1].index("complex step") == lines[0].index("method")
     assert len(verdicts) == 2 and list(verdicts)[1] is verdicts[1]
+    assert {v.where for v in verdicts} == {""} and "where" not in lines[0]
     assert verdicts._repr_html_() == f"<pre>{verdicts}</pre>"
 
 
@@ -225,10 +254,13 @@ TABLES = {
 }
 
 
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("spoiling", SPOILS)
-@pytest.mark.parametrize("name", TABLES)
-def test_a_spoiled_row_fails(name, spoiling, method):
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [(name, "complex step") for name in TABLES]
+    + [pytest.param(name, "Richardson", marks=[pytest.mark.slow] if name != "tanh" else []) for name in TABLES],
+)
+def test_a_spoiled_row_fails(name, method, spoiling):
     model = TABLES[name]
     names = (*model.parameters, *model.initial_states, "x_1", "x_3")
     assert check_at_random(model, names, seed=2, method=method).passed
@@ -254,7 +286,8 @@ def test_a_gradient_that_is_off_by_a_thousandth_fails(wrt, method):
 def test_a_collapse_that_is_wrong_fails():
     model = unroll("elman", activation="logistic", loss="cross-entropy")
     assert model.collapse is not None
-    wrong = dataclasses.replace(model.collapse, result=Factor(LocalRule.COLLAPSE, Quantity("y", 0, "t")))
+    y = Factor(LocalRule.COLLAPSE, Quantity("y", 0, "t"))
+    wrong = dataclasses.replace(model.collapse, result=y, general=y)
     verdicts = check_at_random(dataclasses.replace(model, collapse=wrong))
     assert all(v.status == "failed" for v in verdicts)
 
@@ -379,6 +412,117 @@ def test_a_derivative_that_does_not_exist_is_inconclusive():
     (verdict,) = check_gradient(saturated, "y_1", values, method="complex step")  # −d/y + (1 − d)/(1 − y) at y = 1
     assert verdict.status == "inconclusive" and "no value" in verdict.note
     assert check_gradient(saturated, "b_y", values, method="complex step").passed  # y − d
+
+
+def test_a_saturated_output_with_cross_entropy():
+    """y_t is 1 in floats: the loss is taken in the pre-activation, its slope is y − d."""
+    model = unroll("elman", steps=2, activation="logistic", loss="cross-entropy")
+    verdicts = check_gradient(model, ["b_y", "W_y"], {**random_values(1, 2), "b_y": 800.0})
+    assert verdicts.passed, f"\n{verdicts}"
+
+
+# --- the verdict by itself ---
+
+
+W_H = Quantity("W_h")
+
+
+@dataclasses.dataclass
+class Given:
+    """A case whose two sides are given."""
+
+    total: float
+    estimate: float
+    recursion: float = math.nan
+    slack: float = 0.0
+    noise: float = 0.0
+    drifts: float = 0.0
+    reason: Exception | None = None
+    wrt: Quantity = W_H
+    where: str = "[1,2]"
+    at: str = "seed 0"
+    model: Model = dataclasses.field(default_factory=lambda: unroll("elman"))
+
+    @property
+    def symbolic(self) -> Amount:
+        if isinstance(self.reason, Nonconformable):
+            raise self.reason
+        return Amount(self.total, 400.0, -1 if self.total < 0 else 1)
+
+    def complex_step(self) -> Estimate:
+        if self.reason is not None:
+            raise self.reason
+        return Estimate(self.estimate, self.slack)
+
+    richardson = complex_step
+
+    def rounding(self) -> float:
+        return self.noise
+
+    def drift(self) -> float:
+        if math.isnan(self.drifts):
+            raise NumericalFailure("lost")
+        return self.drifts
+
+
+@pytest.mark.parametrize(
+    ("case", "complex_step", "richardson", "note"),
+    [
+        (Given(2.0, 2.0), "passed", "passed", ""),
+        (Given(2.0, 2.0, recursion=2.0 + 1e-12), "passed", "passed", ""),
+        (Given(2.0, 2.0, recursion=2.001), "failed", "failed", "the adjoint recursion over the same table gives 2.001"),
+        (Given(2.0, 2.000002), "failed", "failed", ""),
+        (Given(2.0, 2.000002, drifts=1e-5), "passed", "failed", ""),
+        (Given(2.0, 2.000002, drifts=1e-3), "inconclusive", "failed", "drown in rounding"),
+        (Given(2.0, 2.000002, drifts=math.nan), "inconclusive", "failed", "not a finite number"),
+        (Given(2.0, 2.1, noise=0.3), "inconclusive", "inconclusive", "drown in rounding"),
+        (Given(2.0, 2.0, slack=0.3), "inconclusive", "inconclusive", "drown in rounding"),
+        (Given(2.0, math.nan), "inconclusive", "inconclusive", "not a finite number"),
+        (Given(2.0, 0.0), "failed", "inconclusive", "exactly the same at all points"),
+        (Given(0.0, 2.0), "failed", "failed", ""),
+        (Given(0.0, 0.0), "inconclusive", "inconclusive", "both values are exactly 0"),
+        (Given(-math.inf, 2.0), "inconclusive", "inconclusive", "about -10^400, beyond the range of floats"),
+        (Given(2.0, 2.0, reason=Undecidable("why")), "inconclusive", "inconclusive", "why"),
+        (Given(2.0, 2.0, reason=NumericalFailure("why")), "inconclusive", "inconclusive", "why"),
+        (Given(2.0, 2.0, reason=Nonconformable("do not fit")), "failed", "failed", "do not fit"),
+    ],
+)
+def test_what_decides(case, complex_step, richardson, note):
+    notes = set()
+    for method, expected in zip(METHODS, (complex_step, richardson), strict=True):
+        verdict = compared(case, method)
+        assert verdict.status == expected, verdict
+        assert (verdict.wrt, verdict.where, verdict.at, verdict.method) == ("W_h", "[1,2]", "seed 0", method)
+        assert verdict.note or verdict.status != "inconclusive"
+        notes |= {verdict.note} - {""}
+    assert len(notes) == bool(note) and all(note in found for found in notes)
+    assert str(compared(case, METHODS[0])).startswith("W_h [1,2]  complex step  ")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_bound_on_rounding_holds(seed):
+    """Against the same sum in exact rationals, at the same rounded values: over thousands of paths, and cancelling."""
+    text = "z = w * x\nn = u * h[t-1] - v * x\nh = (1 - z) * h[t-1] + z * n - h[t-1] / 3\ny = h * h - c"
+    model = unroll(text, steps=40, loss="squared")
+    valuation = Valuation(model, random_point(model, seed))
+    exact_values = {key: Fraction(value) for key, value in valuation.values.items()}
+    rationals = Arithmetic(lambda number: number, FLOATS.functions)
+    exact = adjoints(model, exact_values, lambda e, t: evaluate(e, exact_values, rationals, t), Fraction(1))
+    for goal in ("w", "u", "v", "c", "h_0", "x_3"):
+        q = model.resolve(goal)
+        g = graph(model, q)
+        h, moved = complex_pass(model, valuation.point, (q.name, q.step))
+        sizes: list[float] = []
+
+        def record(leg: Leg, amount: float, h: float = h, moved: dict = moved, sizes: list[float] = sizes) -> None:
+            rate = abs(complex(moved[leg.tail.name, leg.tail.step]).imag) / h
+            sizes.append(abs(amount) * magnitude(product_value(leg.factors), valuation.values) * rate)
+
+        traverse(g, lambda leg: valuation.leg(leg)[0], 1.0, record)
+        error = abs(Fraction(valuation.path_total(g).value) - exact[q.name, q.step])
+        bound = 8 * EPSILON * sum(sizes)
+        assert error <= bound, f"seed {seed}, {goal}: {float(error)} > {bound}"
+        assert bound <= valuation.path_rounding(g), f"seed {seed}, {goal}"
 
 
 # --- refusals ---

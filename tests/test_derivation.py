@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
+import numpy as np
 import pytest
 import sympy as sp
 from textbook import ARTICLE, CELLS, GRADIENTS, GRU, LSTM, W_h, W_x, W_y
 from textbook import s as slope_of
 
 from rnn_symbolic.cells import BUILT_IN
-from rnn_symbolic.derivation import (
-    ELIDE_ABOVE,
-    MAX_ALTERNATIVES,
-    Derivation,
-    Part,
-    common_sections,
-    derive_gradient,
-    derive_gradients,
-    shown_steps,
-)
+from rnn_symbolic.derivation import Derivation, common_sections, derive_gradient, derive_gradients, make_plan
 from rnn_symbolic.errors import InputError
-from rnn_symbolic.expressions import Derivative, Quantity, walk
+from rnn_symbolic.expressions import Derivative, Expression, Quantity, at_step, walk
 from rnn_symbolic.forms import (
     Collected,
     Form,
@@ -36,13 +29,15 @@ from rnn_symbolic.forms import (
     recurrent_patterns,
     terms_of,
 )
+from rnn_symbolic.graph import GRANULARITIES
 from rnn_symbolic.model import Model, unroll
 from rnn_symbolic.paths import graph, iter_paths
 from rnn_symbolic.printing import plain
 from rnn_symbolic.render.formulas import form_latex, step_latex
+from rnn_symbolic.sections import ELIDE_ABOVE, MAX_ALTERNATIVES, Part, Plan, shown_steps
 from rnn_symbolic.symbols import inline, read, symbol
 from rnn_symbolic.valuation import stand_in_valuation
-from rnn_symbolic.verification import all_steps
+from rnn_symbolic.verification import all_steps, stand_in
 
 EVERY_CELL = {**BUILT_IN, **CELLS}
 PARAMETERS = ("W_x", "W_h", "b_h", "W_y", "b_y")
@@ -87,7 +82,8 @@ def test_the_textbook_itself_agrees_with_sympys_diff() -> None:
 
 def test_a_derivation_goes_as_the_article_does() -> None:
     derivation = derive_gradient(unroll("elman", steps=3), "W_x")
-    assert [section.part for section in derivation.sections] == list(Part)
+    joint = (Part.BLOCKS, Part.ENTRIES)  # of gated cells
+    assert [section.part for section in derivation.sections] == [part for part in Part if part not in joint]
     forward = lines(derivation, Part.FORWARD)
     assert forward[:5] == ["a₁ = W_h h₀ + W_x x₁ + b_h", "h₁ = σ(a₁)", "o₁ = W_y h₁ + b_y", "y₁ = σ(o₁)", "ℓ₁ = ℓ₁(y₁)"]
     assert forward[-1] == "L = ℓ₁ + ℓ₂ + ℓ₃"
@@ -143,7 +139,7 @@ def test_several_derivations_share_their_common_sections() -> None:
     model = unroll("elman", steps=3)
     derivations = derive_gradients(model)
     assert [str(d.goal) for d in derivations] == ["W_x", "W_h", "W_y", "b_h", "b_y"]
-    shared = common_sections(model)
+    shared = common_sections(Plan(model))
     for derivation in derivations:
         assert derivation.sections[: len(shared)] == derivations[0].sections[: len(shared)]
         assert derivation == derive_gradient(model, derivation.goal)
@@ -160,8 +156,13 @@ def test_a_derivation_from_a_cell_or_its_text() -> None:
 # --- each line alone --------------------------------------------------------------------------------------------------
 
 
-def close(a: float, b: float, scale: float = 0.0) -> bool:
-    return abs(a - b) <= 1e-10 * max(abs(a), abs(b), scale, 1e-10)
+def size(number: Any) -> float:
+    """The greatest magnitude: a joint state makes arrays of the numbers of several states."""
+    return float(np.abs(number).max())
+
+
+def close(a: Any, b: Any, scale: float = 0.0) -> bool:
+    return np.shape(a) == np.shape(b) and size(a - b) <= 1e-10 * max(size(a), size(b), scale, 1e-10)
 
 
 def terms(form: Form) -> Iterable[Form]:
@@ -185,25 +186,34 @@ def test_both_sides_of_every_line_agree_at_random_values(name: str, options: dic
     for T in (1, 3):
         model = unroll(EVERY_CELL[name], steps=T, **options)
         seed = random.Random(f"{name} {options} {T}").randrange(10_000)
-        at = stand_in_valuation(model, seed)
-        for goal in (*model.parameters, *model.initial_states, Quantity("x", 1), Quantity(model.cell.states[0], 1)):
+        at = stand_in(make_plan(model, None), seed)
+        for goal in (*some(model.parameters), *model.initial_states, Quantity("x", 1), Quantity(model.cell.states[0], 1)):
             derivation = derive_gradient(model, goal)
             assert derivation.model is model
             for step in all_steps(derivation.steps):
-                if isinstance(step.before, Written) and "t" in {q.index for q in generic(step)}:
-                    continue  # a line of the table: test_table has it
-                before, after = step.before.number(at), step.after.number(at)
-                scale = max((abs(term.number(at)) for term in terms(step.after)), default=0.0)
-                assert close(before, after, scale), f"{name}, {T=}, {seed=}, {goal}: {plain(step_latex(step))}"
+                scale = max((size(term.number(at)) for term in terms(step.after)), default=0.0)
+                for before, after in instances(step, T):
+                    sides = before.number(at), after.number(at)
+                    assert close(*sides, scale), f"{name}, {T=}, {seed=}, {goal}: {plain(step_latex(step))}: {sides}"
 
 
-def generic(step: Step) -> list[Quantity]:
-    assert isinstance(step.before, Written)
-    found: list[Quantity] = []
-    for node in walk(step.before.expression):
-        if isinstance(node, Derivative):
-            found += [node.of, node.wrt]
-    return found
+def some(parameters: tuple[Quantity, ...]) -> tuple[Quantity, ...]:
+    """All parameters; of the many of a gated cell those of every other kind."""
+    return parameters if len(parameters) < 8 else parameters[::3]
+
+
+def instances(step: Step, T: int) -> Iterator[tuple[Form, Form]]:
+    """Both sides; of a line at the generic step t, at t = 1 … T."""
+    if isinstance(step.before, Written) and isinstance(step.after, Written) and is_generic(step.before.expression):
+        for t in range(1, T + 1):
+            yield Written(at_step(step.before.expression, t)), Written(at_step(step.after.expression, t))
+    else:
+        yield step.before, step.after
+
+
+def is_generic(expression: Expression) -> bool:
+    mentioned = [(node.of, node.wrt) if isinstance(node, Derivative) else (node,) for node in walk(expression)]
+    return any(isinstance(q, Quantity) and q.index for nodes in mentioned for q in nodes)
 
 
 @pytest.mark.parametrize("cell", ["elman", "residual"])
@@ -383,14 +393,17 @@ def test_the_losses_shown_are_the_first_and_the_last_that_reach_the_goal(
     assert sum_.elided is (len(shown) < sum_.count)
 
 
+@pytest.mark.parametrize("granularity", GRANULARITIES)
 @pytest.mark.parametrize("cell", ["elman", "lag2", "residual", LSTM, GRU])
 @pytest.mark.parametrize("losses", ["all", "last"])
 @pytest.mark.parametrize("T", [7, 8])
-def test_dots_stand_exactly_where_paths_are_left_out(cell: str, losses: str, T: int) -> None:
+def test_dots_stand_exactly_where_paths_are_left_out(cell: str, losses: str, T: int, granularity: str) -> None:
+    if granularity == "node" and cell in (LSTM, GRU):
+        return  # there are a million
     model = unroll(cell, steps=T, losses=losses)
-    for goal in (*model.parameters, *model.initial_states, Quantity("x", 2), Quantity("h", T - 1)):
-        sum_ = result(derive_gradient(model, goal))
-        place = {path: i for i, path in enumerate(iter_paths(model, goal))}
+    for goal in (*some(model.parameters), *model.initial_states, Quantity("x", 2), Quantity("h", T - 1)):
+        sum_ = result(derive_gradient(model, goal, granularity=granularity))
+        place = {path: i for i, path in enumerate(iter_paths(model, goal, granularity))}
         shown = [place[term.path] for term in sum_.shown]
         assert shown == sorted(set(shown))
         expected = [i for i, (a, b) in enumerate(zip([-1, *shown], [*shown, len(place)], strict=True)) if b - a > 1]
@@ -469,10 +482,28 @@ def test_every_path_is_shown_as_a_chain_of_immediate_partials(cell: str) -> None
     model = unroll(cell, steps=2, loss="cross-entropy", output_activation="logistic")
     at = stand_in_valuation(model)
     for goal in (*model.parameters, *model.initial_states):
-        for step in derive_gradient(model, goal).section(Part.PATHS).steps:
+        for step in derive_gradient(model, goal, granularity="state").section(Part.PATHS).steps:
             named = [node for node in walk(step.before.expression) if isinstance(node, Derivative)]
             assert named and all(node.immediate for node in named)
             assert step.before.number(at) == pytest.approx(step.after.number(at), rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("cell", "goal", "expected"),
+    [
+        (LSTM, "W_f", ["∂ℓ₂/∂𝒮₂ ∂𝒮₂/∂f₂ ∂⁺f₂/∂W_f", "∂ℓ₂/∂𝒮₂ ∂𝒮₂/∂𝒮₁ ∂𝒮₁/∂f₁ ∂⁺f₁/∂W_f", "∂ℓ₁/∂𝒮₁ ∂𝒮₁/∂f₁ ∂⁺f₁/∂W_f"]),
+        (LSTM, "c_0", ["∂ℓ₂/∂𝒮₂ ∂𝒮₂/∂𝒮₁ ∂𝒮₁/∂c₀", "∂ℓ₁/∂𝒮₁ ∂𝒮₁/∂c₀"]),
+        (LSTM, "x_2", ["∂ℓ₂/∂𝒮₂ ∂𝒮₂/∂x₂"]),
+        (LSTM, "b_y", ["∂⁺ℓ₂/∂y₂ ∂⁺y₂/∂b_y", "∂⁺ℓ₁/∂y₁ ∂⁺y₁/∂b_y"]),
+        (GRU, "U_z", ["∂ℓ₂/∂h₂ ∂h₂/∂z₂ ∂⁺z₂/∂U_z", "∂ℓ₂/∂h₂ ∂h₂/∂h₁ ∂h₁/∂z₁ ∂⁺z₁/∂U_z", "∂ℓ₁/∂h₁ ∂h₁/∂z₁ ∂⁺z₁/∂U_z"]),
+    ],
+)
+def test_a_path_of_joint_states_is_a_chain_of_named_blocks(cell: str, goal: str, expected: list[str]) -> None:
+    derivation = derive_gradient(unroll(cell, steps=2), goal)
+    at = stand_in(derivation.plan, 0)
+    assert [line.split(" = ")[0] for line in lines(derivation, Part.PATHS)] == expected
+    for step in derivation.section(Part.PATHS).steps:
+        assert close(step.before.number(at), step.after.number(at))
 
 
 def test_writing_everything_out_has_a_limit() -> None:

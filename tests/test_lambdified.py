@@ -50,7 +50,7 @@ def compare_with_oracle(hidden: str, output: str, loss: str, losses: str, steps:
         assert found == pytest.approx(by_paths, rel=1e-12, abs=1e-15), case
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3, 5])
+@pytest.mark.parametrize("steps", [1, 3])
 @pytest.mark.parametrize("losses", ["all", "last"])
 @pytest.mark.parametrize(("hidden", "output", "loss"), CASES)
 def test_every_parameter_equals_a_hand_written_network(hidden, output, loss, losses, steps):

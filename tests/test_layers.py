@@ -18,31 +18,48 @@ FLOORS = {
     "expressions": 1,  # the grammar of formulas
     "output": 1,  # where results go
     "functions": 2,  # σ, tanh, … as a table
+    "array_functions": 3,  # the same for NumPy arrays
     "scanner": 3,  # what may stand in a line of a cell's text
     "printing": 3,  # how expressions look
     "equations": 4,  # text -> expressions, safely
     "symbols": 4,  # the SymPy reading
     "numeric": 4,  # the reading in numbers
-    "cells": 5,  # elman, lstm, … as text
+    "builtin_cells": 4,  # elman, lstm, … as text
+    "cells": 5,  # a cell, read from text
     "table": 5,  # local derivatives
-    "model": 6,  # a cell, unrolled
-    "concrete": 7,  # functions in the place of what is abstract
-    "graph": 7,  # blocks between the visible quantities
-    "values": 7,  # a point, from a file or a mapping
-    "paths": 8,
-    "valuation": 9,  # a model at a point
-    "survey": 10,  # the paths to one quantity as a whole
-    "forms": 10,  # what a line of a derivation shows
-    "lambdified": 10,  # a derivation as a NumPy function
-    "derivation": 11,
-    "verification": 12,  # are the lines of a derivation equal, and all there?
-    "checking": 13,  # against independent numbers
-    "article": 14,
-    "render": 15,  # how documents look
-    "commands": 16,  # options -> records -> documents
-    "cli": 17,
-    "__init__": 18,  # public names, imported lazily
-    "__main__": 18,
+    "entries": 6,  # what may stand in a file of values
+    "shapes": 6,  # ranks and sizes, by unification
+    "jacobians": 6,  # the matrix reading of the table
+    "collapse": 6,  # y − d, derived
+    "notations": 6,  # the letters of other sources
+    "arrays": 7,  # the reading in NumPy arrays
+    "model": 7,  # a cell, unrolled
+    "scaled": 8,  # products of arrays beyond the range of floats
+    "matrix_values": 8,  # a point of arrays, from a mapping
+    "blocks": 8,  # what leads from one visible quantity to another
+    "concrete": 8,  # functions in the place of what is abstract
+    "values": 9,  # a point, from a file or a mapping
+    "graph": 9,  # paths from L, counted and listed
+    "paths": 10,
+    "valuation": 11,  # a model at a point
+    "matrix_valuation": 12,  # the same with arrays
+    "comparison": 13,  # when are two gradients the same?
+    "gradients": 13,  # loss and gradients as arrays
+    "survey": 13,  # the paths to one quantity as a whole
+    "forms": 14,  # what a line of a derivation shows
+    "lambdified": 14,  # a derivation as a NumPy function
+    "sections": 15,  # the lines of a derivation
+    "jacobian": 16,  # the state Jacobian
+    "derivation": 16,
+    "verification": 17,  # are the lines of a derivation equal, and all there?
+    "matrix_checking": 17,  # against independent numbers, with arrays
+    "checking": 18,  # against independent numbers
+    "article": 19,
+    "render": 20,  # how documents look
+    "commands": 21,  # options -> records -> documents
+    "cli": 22,
+    "__init__": 23,  # public names, imported lazily
+    "__main__": 23,
 }
 
 # The one stated exception: what shows or evaluates a record *for the user* may reach upwards, inside its
@@ -109,7 +126,7 @@ def upward_imports(source: str, path: Path) -> list[str]:
 
 def test_every_module_has_a_floor():
     assert MODULES
-    assert {room(path) for path in MODULES} - set(FLOORS) == set()
+    assert {room(path) for path in MODULES} == set(FLOORS)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -103,11 +103,11 @@ def test_options_that_touch_nothing_are_remarked_on(options: dict[str, str], rem
         ({"steps": MAX_STEPS + 1}, "--max-steps raises the limit"),
         ({"steps": True}, "must be a whole number"),
         ({"steps": 2.0}, "must be a whole number"),
-        ({"losses": "first"}, "'first' is not a losses: choose one of all, last"),
+        ({"losses": "first"}, "'first' is not a losses: choose one of all, last, mean"),
         ({"loss": "square"}, "Did you mean 'squared'"),
         ({"activation": "sigmoid"}, "'sigmoid' is not a activation: choose one of sigma, tanh, logistic"),
         ({"output_activation": "than"}, "Did you mean 'tanh'"),
-        ({"form": "matrix"}, "'matrix' is not a form: choose one of scalar"),
+        ({"form": "tensor"}, "'tensor' is not a form: choose one of scalar, matrix"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, object], message: str) -> None:

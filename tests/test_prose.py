@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
-from rnn_symbolic.derivation import Part, derive_gradients
+from rnn_symbolic.derivation import derive_gradients
 from rnn_symbolic.errors import InputError
 from rnn_symbolic.forms import Rule
+from rnn_symbolic.jacobian import StateJacobian
 from rnn_symbolic.model import ACTIVATIONS, unroll
 from rnn_symbolic.printing import plain
 from rnn_symbolic.render import prose_en, prose_zh
 from rnn_symbolic.render.derivation_document import derivation_document
+from rnn_symbolic.render.jacobian_document import jacobian_document
 from rnn_symbolic.render.prose import LANGUAGES, Prose, prose
 from rnn_symbolic.render.words import TABLE_WORDS, say
+from rnn_symbolic.sections import Part
 from rnn_symbolic.verification import Check, Finding, Verification, verify_all
 
 PLACEHOLDER = re.compile(r"<([a-zA-Z]+)>")
@@ -24,7 +27,7 @@ PLACEHOLDER = re.compile(r"<([a-zA-Z]+)>")
 
 def texts(words: Prose) -> Iterator[tuple[str, str]]:
     """Every text of a language, with where it stands."""
-    for table in ("titles", "intros", "rules", "reasons", "phrases"):
+    for table in (field.name for field in fields(words)):
         for key, text in getattr(words, table).items():
             yield f"{table} {key}", text
 
@@ -34,6 +37,8 @@ def test_every_part_and_every_rule_has_its_words(language: str) -> None:
     words = prose(language)
     assert set(words.titles) == set(words.intros) == set(Part)
     assert set(words.rules) == set(words.reasons) == set(Rule)
+    assert set(words.matrix_intros) < set(Part)
+    assert set(words.matrix_reasons) | set(words.proofs) < set(Rule)
     assert all(text.strip() for _, text in texts(words))
 
 
@@ -63,7 +68,7 @@ def test_formulas_in_prose_are_balanced_and_in_the_vocabulary(language: str) -> 
 
 
 def test_chinese_prose_is_chinese() -> None:
-    latin = {"logistic", "SymPy", "all", "verify", "elman"}
+    latin = {"logistic", "softmax", "SymPy", "all", "verify", "elman"}
     for where, text in texts(prose("zh")):
         words = PLACEHOLDER.sub("", "".join(text.split("$")[::2]))
         assert set(re.findall(r"[A-Za-z]{2,}", words)) <= latin, where
@@ -72,35 +77,53 @@ def test_chinese_prose_is_chinese() -> None:
 
 def test_english_sentences_end() -> None:
     words = prose("en")
-    for table in (words.intros, words.reasons):
+    for table in (words.intros, words.reasons, words.matrix_intros, words.matrix_reasons, words.proofs):
         for key, text in table.items():
             assert text.endswith("."), key
     for rule, text in words.rules.items():
         assert not text.endswith("."), rule
 
 
-class Watched(Mapping[str, str]):
+class Watched(Mapping[object, str]):
     """A table that remembers what was looked up."""
 
-    def __init__(self, table: Mapping[str, str]) -> None:
-        self.table, self.used = table, set[str]()
+    def __init__(self, table: Mapping[object, str]) -> None:
+        self.table, self.used = table, set[object]()
 
-    def __getitem__(self, key: str) -> str:
+    def __getitem__(self, key: object) -> str:
         self.used.add(key)
         return self.table[key]
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[object]:
         return iter(self.table)
 
     def __len__(self) -> int:
         return len(self.table)
 
+    def unused(self) -> set[object]:
+        return set(self.table) - self.used
 
-@pytest.mark.parametrize(("language", "module", "name"), [("en", prose_en, "ENGLISH"), ("zh", prose_zh, "CHINESE")])
-def test_every_phrase_is_used(language: str, module: object, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+
+MODULES = [("en", prose_en, "ENGLISH"), ("zh", prose_zh, "CHINESE")]
+SENTENCES = ("phrases", "intros", "reasons", "matrix_intros", "matrix_reasons", "proofs")
+"""The tables of which every text must reach a reader (the short names of some rules are shown nowhere)."""
+
+MOVES = {Rule.DISTRIBUTE, Rule.DIVIDE_OUT, Rule.FACTOR_OUT, Rule.TARGETS_SUM_TO_ONE, Rule.SLOPE_BY_VALUE}
+"""Small moves within a line: the margin has their short names, no sentence follows."""
+
+
+def watch(
+    language: str, module: object, name: str, monkeypatch: pytest.MonkeyPatch, *tables: str
+) -> dict[str, Watched]:
+    """The tables of a language, in the place of the real ones."""
     words = prose(language)
-    watched = Watched(words.phrases)
-    monkeypatch.setattr(module, name, replace(words, phrases=watched))
+    watched = {table: Watched(getattr(words, table)) for table in tables}
+    monkeypatch.setattr(module, name, replace(words, **watched))
+    return watched
+
+
+def scalar_documents(language: str) -> None:
+    """Both layouts, with and without the proof, and what goes wrong."""
     models = [
         unroll("elman", steps=1),
         unroll("elman", steps=8, losses="last"),
@@ -110,6 +133,7 @@ def test_every_phrase_is_used(language: str, module: object, name: str, monkeypa
         unroll("elman", loss="cross-entropy", activation="logistic"),
         unroll("h = tanh(h[t-1]) + sin(x)\ny = relu(h)\nloss = (y - d)**2"),
         unroll("elman", steps=1, loss="squared", activation="tanh"),
+        unroll("gru", steps=2, losses="mean"),
         *(unroll("elman", activation=activation, output_activation="tanh") for activation in ACTIVATIONS),
         *(unroll("elman", output_activation=activation) for activation in ACTIVATIONS),
     ]
@@ -126,7 +150,49 @@ def test_every_phrase_is_used(language: str, module: object, name: str, monkeypa
         derivation_document(derivations[:1], language=language, verifications=(bad,))
     long = derive_gradients(unroll("elman", steps=300), ("W_x",))
     derivation_document(long, language=language, verifications=verify_all(long, symbolic=False))
-    assert set(words.phrases) - watched.used == set()
+
+
+SCALAR_ALONE = """\
+scalar tau
+h = 2 * h[t-1] + tau * x / (1 + h[t-1]**2)
+y = h
+loss = sum(y * h)
+"""
+
+
+def lectures(language: str) -> None:
+    """Every kind of line with its reason and, in matrix form, its proof."""
+    models = [
+        unroll("elman", form="matrix", steps=2),
+        unroll("elman", form="matrix", losses="last", loss="squared"),
+        unroll("elman", form="matrix", losses="mean", loss="cross-entropy", output_activation="softmax"),
+        unroll("elman", form="matrix", loss="cross-entropy", output_activation="logistic"),
+        unroll("linear", form="matrix"),
+        unroll("residual", form="matrix", steps=2),
+        unroll("lstm", form="matrix"),
+        unroll("lag2", form="matrix"),
+        unroll(SCALAR_ALONE, form="matrix"),
+        unroll(SCALAR_ALONE),
+        unroll("h = 3 * h[t-1]**3 + w * x\ny = sin(2 * h) * h", losses="last"),
+        *(unroll("h = -h[t-1] + x\ny = tanh(w @ h)", form=form) for form in ("scalar", "matrix")),
+        unroll("elman", loss="cross-entropy", output_activation="logistic", losses="mean"),
+    ]
+    for model in models:
+        goals = (*model.parameters, *model.initial_states, model.resolve("y_1"))
+        for layout in ("gradient", "jacobian") if model.form == "matrix" else ("gradient",):
+            derivations = derive_gradients(model, goals, layout=layout)
+            found = verify_all(derivations, symbolic=model.cell.name == "elman" and model.loss == "abstract")
+            derivation_document(derivations, language=language, depth=3, layout=layout, verifications=found)
+        jacobian_document(StateJacobian(model, 2), language, depth=3)
+
+
+@pytest.mark.parametrize(("language", "module", "name"), MODULES)
+def test_every_sentence_is_used(language: str, module: object, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = watch(language, module, name, monkeypatch, *SENTENCES)
+    scalar_documents(language)
+    lectures(language)
+    watched["reasons"].used |= MOVES
+    assert {table: found.unused() for table, found in watched.items() if found.unused()} == {}
 
 
 def test_an_unknown_language_is_refused_with_those_there_are() -> None:

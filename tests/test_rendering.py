@@ -12,15 +12,15 @@ from textbook import CELLS, GRU, JORDAN, LSTM, NASTY, OWN_LOSS
 
 from rnn_symbolic.cells import BUILT_IN
 from rnn_symbolic.checking import check_at_random
-from rnn_symbolic.derivation import derive_gradient, derive_gradients
-from rnn_symbolic.model import ACTIVATIONS, unroll
+from rnn_symbolic.derivation import Derivation, derive_gradient, derive_gradients
+from rnn_symbolic.model import FORMS, unroll
 from rnn_symbolic.render.derivation_document import derivation_document, derivation_json
 from rnn_symbolic.render.document import Box, Bullets, Display, Document, Heading, Paragraph, Row, Table
 from rnn_symbolic.render.formulas import form_latex
 from rnn_symbolic.render.latex import aligned_displays, document_latex, inline_latex
 from rnn_symbolic.render.markdown import document_markdown
 from rnn_symbolic.render.number_tables import gradient_document, verdicts_document
-from rnn_symbolic.render.path_tables import paths_document
+from rnn_symbolic.render.path_tables import PathStyle, paths_document
 from rnn_symbolic.render.text import WIDTH, columns, document_text, inline_text, wrap
 from rnn_symbolic.render.widths import broken, width
 from rnn_symbolic.survey import survey_paths
@@ -51,7 +51,9 @@ def tables(language: str) -> Iterator[Document]:
         yield paths_document(survey_paths(model, "W_h", by=by, valuation=at), language)
     yield paths_document(survey_paths(model, "W_x", top=3, valuation=at), language)
     yield paths_document(survey_paths(unroll("elman", losses="last"), "y_1"), language)
-    yield paths_document(survey_paths(unroll(LSTM, steps=3), "W_f", granularity="node"), language, whole=True)
+    yield paths_document(
+        survey_paths(unroll(LSTM, steps=3), "W_f", granularity="node"), language, PathStyle(whole=True)
+    )
     yield gradient_document(at, language)
     yield verdicts_document(check_at_random(unroll("elman", activation="tanh", loss="squared"), None, 0), language)
 
@@ -72,6 +74,11 @@ SAMPLES = [
     (JORDAN, 4, {"losses": "last"}),
     (OWN_LOSS, 2, {}),
     (NASTY, 2, {}),
+    ("elman", 3, {"form": "matrix"}),
+    ("elman", 8, {"form": "matrix", "loss": "cross-entropy", "output_activation": "softmax", "losses": "mean"}),
+    ("linear", 3, {"form": "matrix"}),
+    ("lstm", 3, {"form": "matrix"}),
+    ("gru-cudnn", 7, {"form": "matrix", "losses": "last"}),
 ]
 
 
@@ -87,11 +94,17 @@ def assert_plain(shown: str) -> None:
     assert not re.search(r"\n\n\n", shown)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize(("cell", "T", "options"), SAMPLES)
-def test_a_terminal_sees_no_markup(cell: str, T: int, options: dict[str, str], language: str) -> None:
-    for depth in (1, 2, 3):
-        assert_plain(text(cell, T, language=language, depth=depth, **options))
+def test_a_terminal_sees_no_markup(cell: str, T: int, options: dict[str, str]) -> None:
+    assert_every_text_is_plain(derive_gradients(unroll(cell, steps=T, **options)))
+
+
+def assert_every_text_is_plain(derivations: tuple[Derivation, ...], depths: tuple[int, ...] = (1, 2, 3)) -> None:
+    found = verify_all(derivations, symbolic=False)
+    for language in ("en", "zh"):
+        for depth in depths:
+            shown = derivation_document(derivations, language=language, depth=depth, verifications=found)
+            assert_plain(document_text(shown))
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -101,15 +114,16 @@ def test_a_terminal_sees_no_markup_in_tables(language: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("T", range(1, 9))
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("T", [1, 2, 5, 7])
 @pytest.mark.parametrize("name", [*BUILT_IN, *CELLS])
-def test_a_terminal_sees_no_markup_in_any_document(name: str, T: int) -> None:
-    for activation in ACTIVATIONS if name in BUILT_IN else ("sigma",):
-        for language in ("en", "zh"):
-            for whole in (True, False) if T == 7 and name in BUILT_IN else (False,):
-                assert_plain(
-                    text({**BUILT_IN, **CELLS}[name], T, language=language, depth=3, whole=whole, activation=activation)
-                )
+def test_a_terminal_sees_no_markup_in_any_document(name: str, T: int, form: str) -> None:
+    if form == "matrix" and name not in BUILT_IN:
+        return
+    for activation in ("sigma", "tanh", "cos") if name == "elman" else ("sigma",):
+        for whole in (True, False) if T == 7 and name in BUILT_IN else (False,):
+            model = unroll({**BUILT_IN, **CELLS}[name], steps=T, activation=activation, form=form)
+            assert_every_text_is_plain(derive_gradients(model, whole=whole), (3,))
 
 
 def test_the_article_in_plain_text() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from textbook import CELLS
 
 from rnn_symbolic.cells import BUILT_IN
+from rnn_symbolic.collapse import find_collapse
 from rnn_symbolic.equations import Equation
 from rnn_symbolic.expressions import (
     MINUS_ONE,
@@ -31,7 +32,7 @@ from rnn_symbolic.functions import FUNCTIONS, slope
 from rnn_symbolic.model import ACTIVATIONS, LOSS_KINDS, Model, unroll
 from rnn_symbolic.printing import latex, plain
 from rnn_symbolic.symbols import read, symbol
-from rnn_symbolic.table import LocalRule, differentiate, find_collapse, local_derivatives, product_value
+from rnn_symbolic.table import LocalRule, differentiate, local_derivatives, product_value
 
 EVERY_CELL = {**BUILT_IN, **CELLS}
 TRICKY = {
@@ -209,14 +210,15 @@ def test_relu_has_slope_0_at_its_kink() -> None:
         ("elman", {"loss": "cross-entropy"}, False),  # an abstract σ is not known to be logistic
         ("elman", {"output_activation": "logistic", "loss": "squared"}, False),
         ("elman", {"output_activation": "tanh", "loss": "cross-entropy"}, False),
-        ("h = h[t-1] + x\ny = logistic(w @ h)", {"loss": "cross-entropy"}, False),  # the argument has no name
+        ("h = h[t-1] + x\ny = logistic(w @ h)", {"loss": "cross-entropy"}, True),  # the argument needs no name
+        ("h = h[t-1] + x\ny = logistic(w @ h) / 2", {"loss": "cross-entropy"}, False),
         ("h = h[t-1] + x\no = 2 * h\ny = logistic(o)", {"loss": "cross-entropy"}, True),
     ],
 )
 def test_where_two_factors_collapse(cell: str, options: dict[str, str], collapses: bool) -> None:
     model = unroll(cell, **options)
     assert (model.collapse is not None) is collapses
-    assert model.collapse == find_collapse(model.definitions)
+    assert model.collapse == find_collapse(model.definitions, model.definitions, model.table)
 
 
 def test_the_collapse_is_an_identity() -> None:

@@ -15,12 +15,13 @@ import pytest
 
 from rnn_symbolic.cells import load_cell
 from rnn_symbolic.concrete import concrete
+from rnn_symbolic.entries import MAX_BYTES
 from rnn_symbolic.errors import InputError
 from rnn_symbolic.expressions import Call, StepLoss, walk
 from rnn_symbolic.model import unroll
 from rnn_symbolic.numeric import Point
 from rnn_symbolic.valuation import random_point
-from rnn_symbolic.values import MAX_BYTES, point_from_mapping, point_of, read_values
+from rnn_symbolic.values import point_from_mapping, point_of, read_values
 
 ELMAN = load_cell("elman")
 GOOD = {

@@ -6,12 +6,13 @@ from typing import Any
 
 from rnn_symbolic.article.proofs import L, is_zero, path_sum, total
 from rnn_symbolic.article.records import Check, Claim, Formula, Line, Method, Tally, evidence
-from rnn_symbolic.derivation import Part, common_sections
+from rnn_symbolic.derivation import common_sections
 from rnn_symbolic.expressions import Quantity, quantities
 from rnn_symbolic.forms import Written
 from rnn_symbolic.model import Model, unroll
 from rnn_symbolic.paths import count_paths, graph, list_paths
 from rnn_symbolic.printing import latex
+from rnn_symbolic.sections import Part, Plan
 from rnn_symbolic.table import LocalRule
 
 ARTICLE_CELL = "h = sigma(W_h @ h[t-1] + W_x @ x + b_h)\ny = sigma(W_y @ h + b_y)"
@@ -101,7 +102,7 @@ def state_gradient_claim() -> Claim:
     counts = {t: count_paths(model, Quantity("h", t)) for t in (1, 2, 3)}
     h3, h2 = Quantity("h", 3), Quantity("h", 2)
     whole = is_zero(model, path_sum(list_paths(model, h3)) - total(model, L, h3))
-    steps = next(s for s in common_sections(model) if s.part is Part.STATES).steps
+    steps = next(s for s in common_sections(Plan(model)) if s.part is Part.STATES).steps
     lines = []
     for step in steps:
         assert isinstance(step.before, Written) and isinstance(step.after, Written)

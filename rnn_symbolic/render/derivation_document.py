@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
-from rnn_symbolic.derivation import ELIDE_ABOVE, MAX_ALTERNATIVES, Derivation, Part, Section
-from rnn_symbolic.expressions import Call, Expression, Quantity, walk
-from rnn_symbolic.forms import Collected, PathSum, Rule, Step, total
-from rnn_symbolic.functions import FUNCTIONS, slope
+from rnn_symbolic.derivation import Derivation
+from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.forms import Collected, PathSum, Rule, Step
 from rnn_symbolic.graph import Path
 from rnn_symbolic.model import Model
-from rnn_symbolic.paths import graph
-from rnn_symbolic.printing import latex, latex_quantity, plain, without_macros
+from rnn_symbolic.printing import latex_quantity, plain, without_macros
+from rnn_symbolic.render.conventions import conventions, highway_texts
 from rnn_symbolic.render.document import Block, Box, Display, Document, Heading, Paragraph, Row
 from rnn_symbolic.render.formulas import (
     form_latex,
@@ -20,6 +19,7 @@ from rnn_symbolic.render.formulas import (
     group_latex,
     product_pieces,
     route_latex,
+    shape_brace,
     shorthand_latex,
     step_latex,
     step_pieces,
@@ -27,6 +27,7 @@ from rnn_symbolic.render.formulas import (
 from rnn_symbolic.render.prose import Prose, prose
 from rnn_symbolic.render.text import inline_text
 from rnn_symbolic.render.words import count_text
+from rnn_symbolic.sections import Part, Section
 from rnn_symbolic.verification import PROOF_PATHS, PROOF_STEPS, Check, Verification
 
 DEPTHS = (1, 2, 3)
@@ -40,23 +41,27 @@ def derivation_document(
     language: str = "en",
     depth: int = 2,
     layout: str = "gradient",
+    shapes: bool = False,
     verifications: Sequence[Verification] = (),
 ) -> Document:
     """One document for several derivations of one model; sections that they share are written once."""
     words = prose(language)
     model = derivations[0].model
-    writer = _Writer(words, depth, derivations[0])
+    writer = _Writer(words, depth, derivations[0], shapes)
     goals = ", ".join(_math(d.goal) for d in derivations)
     several = len(derivations) > 1
     title = words.say("title-several", goals=goals) if several else words.say("title", goal=goals)
     steps = words.say("step-one") if model.steps == 1 else words.say("steps", T=model.steps)
     about = words.say("model", cell=model.cell.name, steps=steps)
-    box = (about, *conventions(model, words, layout, derivations[0].whole))
+    box = (about, *conventions(derivations[0].plan, words, layout))
     blocks: list[Block] = [Box(words.say("conventions"), box)]
     if depth > 1:
         for section in derivations[0].sections:
             if section.goal is None:
                 blocks += writer.section(section)
+                if section.part is Part.BLOCKS:
+                    blocks += [Paragraph(text) for text in highway_texts(model, words)]
+    ordered = False
     for derivation in derivations:
         if several:
             blocks.append(Heading(words.say("title-sub", goal=_math(derivation.goal))))
@@ -64,10 +69,13 @@ def derivation_document(
         for section in derivation.sections:
             if section.goal is not None and (depth > 1 or section.part in _ABSTRACT):
                 blocks += writer.section(section, 2 if several else 1, result)
-        if derivation.section(Part.PATHS).steps and not graph(derivation.model, derivation.goal).recurs:
+        if derivation.section(Part.PATHS).steps and not derivation.plan.graph(derivation.goal).recurs:
             blocks.append(Paragraph(words.say("no-recurrent")))
+        elif model.form == "matrix" and depth > 1 and _slopes_between(derivation) and not ordered:
+            ordered = True  # said once
+            blocks.append(Paragraph(words.say("ordered")))
     if verifications:
-        blocks.append(Box(words.say("checked"), checked(verifications, words, model.is_abstract)))
+        blocks.append(Box(words.say("checked"), checked(verifications, words, model)))
     return Document(title, tuple(blocks), language)
 
 
@@ -78,20 +86,35 @@ def _math(quantity: Quantity) -> str:
 class _Writer:
     """Sections as blocks, in one language and at one depth."""
 
-    def __init__(self, words: Prose, depth: int, derivation: Derivation) -> None:
-        self.words, self.depth, self.whole = words, depth, derivation.whole
+    def __init__(self, words: Prose, depth: int, derivation: Derivation, shapes: bool = False) -> None:
+        self.words, self.depth, self.whole, self.plan = words, depth, derivation.whole, derivation.plan
         self.first_name = derivation.model.definitions[0].target.name
+        self.matrix = derivation.model.form == "matrix"
+        self.brace = shape_brace(derivation.model.names) if shapes and self.matrix else None
+        self.introduced: set[tuple[Part, bool]] = set()
+        self.written: set[Step] = set()  # lines of how a goal enters the state that stand in the document already
 
     def section(self, section: Section, level: int = 1, result: PathSum | None = None) -> list[Block]:
         """Heading, introduction, the lines; at depth 3 every line with its small moves and its reason."""
         goal = _math(section.goal) if section.goal is not None else ""
         count, gaps = (result.count, result.gaps) if result is not None else (0, ())
-        intro = self.words.intros[section.part].replace("<goal>", goal).replace("<count>", count_text(count))
+        if section.part is Part.ENTRIES:
+            new = tuple(step for step in section.steps if step not in self.written)
+            self.written.update(new)
+            section = Section(section.part, new, section.goal)
+            if not new:
+                return []
+        matrix_intro = self.words.matrix_intros.get(section.part) if self.matrix else None
+        intro = (
+            (matrix_intro or self.words.intros[section.part])
+            .replace("<goal>", goal)
+            .replace("<count>", count_text(count))
+        )
         if section.part is Part.COLLECTED and _has_shorthand(section.steps[0]):
             intro += self.words.say("brace")
         blocks: list[Block] = [Heading(self.words.titles[section.part].replace("<goal>", goal), level)]
         if self.depth > 1 and section.steps[0].rule is not Rule.NO_PATH:
-            blocks.append(Paragraph(intro))
+            blocks += self._introduction(section, intro, level)
         marked = _marked(section, gaps)
         if self.depth > 2:
             blocks += self._lecture(marked)
@@ -103,6 +126,14 @@ class _Writer:
             blocks += self._shorthand(section.steps[0])
         return blocks
 
+    def _introduction(self, section: Section, intro: str, level: int) -> list[Block]:
+        """What a section is about; in a document of several gradients it is said once, but for the number of paths."""
+        key = (section.part, intro.endswith(self.words.say("brace")))
+        if level == 1 or key not in self.introduced:
+            self.introduced.add(key)
+            return [Paragraph(intro)]
+        return []
+
     def _rows(self, marked: Sequence[_Marked], draw: Callable[[Step], list[Row]]) -> Iterator[Row]:
         """The lines, with dots where an elided table leaves some out."""
         for step, left_out in marked:
@@ -112,16 +143,17 @@ class _Writer:
                 yield from draw(step)
 
     def _row(self, step: Step) -> Row:
-        right = step_pieces(step, self.whole)
+        right = step_pieces(step, self.whole, self.brace)
         if isinstance(step.subject, Path):
             return Row("", right, margin=route_latex(step.subject, self.whole), relation="")
-        if step.rule is Rule.COLLECT:
+        if step.rule in (Rule.COLLECT, Rule.POWERS):
             assert isinstance(step.subject, Quantity)
-            return Row(form_latex(total(step.subject)), right)
+            return Row(form_latex(self.plan.total(step.subject)), right)
         left = form_latex(step.before, self.whole)
         if step.rule in (Rule.CELL_EQUATION, Rule.STEP_LOSS):
             assert isinstance(step.subject, Quantity)
-            starts = step.subject.name == self.first_name  # the first equation of a step says which step it is
+            # the first equation of a step says which step it is
+            starts = step.subject.name == self.first_name and not step.subject.index
             return Row(left, right, margin=f"t = {step.subject.step}" if starts else "")
         return Row(left, right, note="" if step.rule is Rule.SUM_OVER_PATHS else self.words.rules[step.rule])
 
@@ -132,11 +164,13 @@ class _Writer:
             lines = list(group)
             blocks.append(Display(tuple(self._rows(lines, self._moves))))
             if rule is not None:
-                blocks.append(Paragraph(self.reason(rule, [step for step, _ in lines if step is not None])))
+                steps = [step for step, _ in lines if step is not None]
+                texts = rule_reason(rule, steps, self.words, self.matrix)
+                blocks += [Paragraph(text) for text in texts]
         return blocks
 
     def _moves(self, step: Step) -> list[Row]:
-        if step.rule is Rule.COLLECT:
+        if step.rule in (Rule.COLLECT, Rule.POWERS):
             return [self._row(step)]
         first = step.substeps[0] if step.substeps else step
         row = self._row(first)
@@ -144,20 +178,23 @@ class _Writer:
             if step.before == step.after:
                 return [row]
             chain = Row("", form_pieces(step.before, self.whole), margin=row.margin, relation="")
-            return [chain, Row("", form_pieces(step.after, self.whole))]
-        return [row, *(Row("", step_pieces(small, self.whole)) for small in step.substeps[1:])]
-
-    def reason(self, rule: Rule, steps: Sequence[Step]) -> str:
-        """Why these lines hold, in a sentence."""
-        subjects = [step.subject for step in steps if isinstance(step.subject, Quantity)]
-        named = ", ".join(dict.fromkeys(map(_math, subjects)))
-        times = ", ".join(dict.fromkeys(str(q.step) for q in subjects))
-        return self.words.reasons[rule].replace("<subject>", named).replace("<step>", times)
+            return [chain, Row("", form_pieces(step.after, self.whole, self.brace))]
+        rest = step.substeps[1:]
+        notes = len({small.rule for small in rest}) > 1  # small moves of several kinds say which each is
+        return [
+            row,
+            *(
+                Row("", step_pieces(small, self.whole, self.brace), note=self.words.rules[small.rule] if notes else "")
+                for small in rest
+            ),
+        ]
 
     def _shorthand(self, step: Step) -> list[Block]:
         """What σ'^k W_h^{k−1} abbreviates, said with the longest path."""
         assert isinstance(step.after, PathSum)
         terms = [term for term in step.after.shown if isinstance(term, Collected) and term.groups]
+        if not terms:  # powers of matrices: no slope stands between them
+            return []
         longest = max(terms, key=lambda term: term.path.lag)
         short = shorthand_latex(longest.groups)
         slopes = sum(len(group.steps) for group in longest.groups if group.is_slope)
@@ -168,6 +205,21 @@ class _Writer:
         if longest.before:
             text += self.words.say("shorthand-before", before=product_pieces(longest.before))
         return [Paragraph(text)]
+
+
+def rule_reason(rule: Rule, steps: Sequence[Step], words: Prose, matrix: bool) -> list[str]:
+    """Why these lines hold, in a sentence; in matrix form also entry by entry."""
+    subjects = [step.subject for step in steps if isinstance(step.subject, Quantity)]
+    named = ", ".join(dict.fromkeys(map(_math, subjects)))
+    times = ", ".join(dict.fromkeys("$t$" if q.index else str(q.step) for q in subjects))
+    text = (words.matrix_reasons.get(rule) if matrix else None) or words.reasons[rule]
+    proof = words.proofs.get(rule) if matrix else None
+    return [text.replace("<subject>", named).replace("<step>", times), *([proof] if proof else [])]
+
+
+def _slopes_between(derivation: Derivation) -> bool:
+    """Whether slopes stand between the weights that repeat along time, so that no powers can be collected."""
+    return not derivation.section(Part.COLLECTED).steps and derivation.model.steps > 1
 
 
 _Marked = tuple[Step | None, bool]
@@ -193,75 +245,10 @@ def _has_shorthand(step: Step) -> bool:
     return any(isinstance(term, Collected) and shorthand_latex(term.groups) for term in shown)
 
 
-# --- the boxes ----------------------------------------------------------------------------------------------------
+# --- what was checked ------------------------------------------------------------------------------------------------
 
 
-def conventions(model: Model, words: Prose, layout: str, whole: bool) -> tuple[str, ...]:
-    """What a reader must know before the first formula."""
-    items = [words.say("scalar", layout=words.say(f"layout-{layout}")), words.say("partials")]
-    items += _activations(model, words)
-    if model.loss in ("cross-entropy", "cell"):
-        items.append(words.say(f"loss-{model.loss}", formula=latex(model.definitions[-1].expression)))
-    else:
-        items.append(words.say(f"loss-{model.loss}"))
-    items.append(words.say(f"losses-{model.losses}"))
-    items.append(words.say("lag"))
-    if model.steps > ELIDE_ABOVE and not whole:
-        items.append(words.say("elision", most=MAX_ALTERNATIVES))
-    return tuple(items)
-
-
-def _activations(model: Model, words: Prose) -> list[str]:
-    """The functions that the model uses, each with its derivative; what stands for σ is called the activation."""
-    items: list[str] = []
-    listed = model.definitions if model.loss == "cell" else model.definitions[:-1]  # the other losses say their slope
-    used = {name for equation in listed for name in _functions(equation.expression)}
-    in_hidden, in_output = (
-        any((e.target.name == "y") is output and "sigma" in _functions(e.expression) for e in model.cell.equations)
-        for output in (False, True)
-    )
-    if "sigma" in used:
-        a, h = next(_sigma_of_a_name(model), ("z", r"\sigma(z)"))
-        items.append(words.say("abstract-activation", a=a, h=h))
-    roles: dict[str, str] = {"sigma": ""}
-    if in_output:
-        roles[model.output_activation] = "output-activation"
-    if in_hidden:
-        roles[model.activation] = "activation"
-    for name, role in sorted(roles.items(), key=lambda pair: pair[1]):
-        if name == "identity":
-            items.append(words.say(f"{role}-identity"))
-        elif name != "sigma":
-            items += _activation(name, role, words)
-    others = sorted(used - set(roles))
-    return [*items, *(item for name in others for item in _activation(name, "function", words))]
-
-
-def _functions(expression: Expression) -> set[str]:
-    return {node.function for node in walk(expression) if isinstance(node, Call)}
-
-
-def _sigma_of_a_name(model: Model) -> Iterator[tuple[str, str]]:
-    """The equations h = σ(a) with a named quantity a, as the pair a, h."""
-    for equation in model.definitions:
-        match equation.expression:
-            case Call("sigma", Quantity() as argument):
-                yield latex(argument), latex(equation.target)
-
-
-def _activation(name: str, role: str, words: Prose) -> list[str]:
-    function = FUNCTIONS[name]
-    symbol = function.latex
-    if function.slope == "formula":
-        written = latex(slope(name, Quantity("z")))
-        return [words.say(f"{role}-formula", symbol=latex(Call(name, Quantity("z"))), slope=written)]
-    items = [words.phrases[role].replace("<symbol>", symbol).replace("<slope>", function.slope_latex)]
-    if function.kinks:
-        items.append(words.phrases["kink"].replace("<symbol>", symbol))
-    return items
-
-
-def checked(verifications: Sequence[Verification], words: Prose, abstract: bool) -> tuple[str, ...]:
+def checked(verifications: Sequence[Verification], words: Prose, model: Model) -> tuple[str, ...]:
     """What was checked, over all derivations of the document."""
     items: list[str] = []
     for check in Check:
@@ -278,9 +265,11 @@ def checked(verifications: Sequence[Verification], words: Prose, abstract: bool)
             if check is Check.LINES:
                 values["seed"] = verifications[0].seed
             key = f"checked-{check.value}"
-            if check is Check.SYMPY and not abstract:
+            if check is Check.SYMPY and not model.is_abstract:
                 key += "-concrete"
             items.append(words.say(key, **({} if check in (Check.SYMPY, Check.STRUCTURE) else values)))
+            if check is Check.SYMPY and model.form == "matrix":
+                items.append(words.say("checked-size"))
             skipped = sum(f.skipped for f in passed)
             if skipped:
                 items.append(words.say("checked-lines-skipped", skipped=skipped))
@@ -325,7 +314,7 @@ def verification_json(verification: Verification) -> dict[str, object]:
 def derivation_json(derivation: Derivation, language: str = "en") -> dict[str, object]:
     """The contract's keys: goal, steps with rule, latex, text, reason; result."""
     words = prose(language)
-    writer = _Writer(words, 3, derivation)
+    matrix = derivation.model.form == "matrix"
     steps = []
     for section in derivation.sections:
         for step in section.steps:
@@ -336,13 +325,16 @@ def derivation_json(derivation: Derivation, language: str = "en") -> dict[str, o
                     "rule": step.rule.value,
                     "latex": without_macros(formula),
                     "text": plain(formula),
-                    "reason": inline_text(writer.reason(step.rule, [step])),
+                    "reason": inline_text(" ".join(rule_reason(step.rule, [step], words, matrix))),
                 }
             )
     result = form_latex(derivation.result, derivation.whole)
     count = derivation.result.count if isinstance(derivation.result, PathSum) else 0
     return {
         "goal": str(derivation.goal),
+        "form": derivation.model.form,
+        "granularity": derivation.plan.granularity,
+        "layout": derivation.plan.layout or None,
         "steps": steps,
         "result": {"latex": without_macros(result), "text": plain(result), "paths": count},
     }

@@ -7,13 +7,36 @@ everything. What is no sum over steps, such as an equation of the cell, is never
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from rnn_symbolic.expressions import Add, Call, Derivative, Expression, Multiply, Power, Quantity
-from rnn_symbolic.forms import Collected, Form, Group, PathProduct, PathSum, Rule, Step, Written
-from rnn_symbolic.printing import THIN, latex, latex_factor, latex_function, latex_product, latex_quantity
+from rnn_symbolic.expressions import (
+    Add,
+    Call,
+    Chain,
+    Derivative,
+    Diagonal,
+    Expression,
+    Identity,
+    Multiply,
+    Power,
+    Quantity,
+    chain,
+)
+from rnn_symbolic.forms import Collected, Form, Group, Oriented, PathProduct, PathSum, Rule, Step, Written
+from rnn_symbolic.jacobians import SCALAR, Names, shape_of
+from rnn_symbolic.printing import (
+    THIN,
+    latex,
+    latex_chain,
+    latex_factor,
+    latex_function,
+    latex_name,
+    latex_product,
+    latex_quantity,
+    latex_shaped,
+)
 from rnn_symbolic.table import product_value
 
 if TYPE_CHECKING:
@@ -23,29 +46,65 @@ if TYPE_CHECKING:
 LONG = 6
 """Sums of more terms and paths over more steps than this are elided."""
 DOTS = r"\cdots"
-_OVER_STEPS = (Rule.TOTAL_LOSS, Rule.GROUP_BY_ENTRY)
+_OVER_STEPS = (Rule.TOTAL_LOSS, Rule.MEAN_LOSS, Rule.GROUP_BY_ENTRY)
+Brace = Callable[[Expression], str]
+"""What stands under a factor: its shape."""
 
 
-def step_pieces(step: Step, whole: bool = False) -> tuple[str, ...]:
+def shape_brace(names: Names) -> Brace:
+    r"""The shape of a factor as LaTeX, n_{h} \times n_{x}; nothing under a scalar.
+
+    >>> shape_brace({"W": ("n_h", "n_x")})(Quantity("W"))
+    'n_{h} \\times n_{x}'
+    """
+
+    def brace(expression: Expression) -> str:
+        shape = shape_of(expression, names)
+        return "" if shape == SCALAR else r" \times ".join(map(_size_latex, shape))
+
+    return brace
+
+
+def _size_latex(size: str) -> str:
+    if "+" in size:
+        return f"({' + '.join(map(_size_latex, size.split('+')))})"
+    return THIN.join(map(latex_name, size.split("*")))
+
+
+def step_pieces(step: Step, whole: bool = False, brace: Brace | None = None) -> tuple[str, ...]:
     """The right-hand side of a line, in pieces; of the written sums only those over the steps are elided."""
     cell_like = isinstance(step.after, Written) and step.rule not in _OVER_STEPS
-    return form_pieces(step.after, whole or cell_like)
+    return form_pieces(step.after, whole or cell_like, None if step.rule in _NO_SHAPES else brace)
 
 
-def form_pieces(form: Form, whole: bool = False) -> tuple[str, ...]:
-    """The LaTeX of a form, in the pieces between which a line may break; each but the first has its sign."""
+_NO_SHAPES = (Rule.CELL_EQUATION, Rule.STEP_LOSS, Rule.TOTAL_LOSS, Rule.MEAN_LOSS, Rule.LAST_LOSS, Rule.JOINT_BLOCKS)
+
+
+def form_pieces(form: Form, whole: bool = False, brace: Brace | None = None) -> tuple[str, ...]:
+    """The LaTeX of a form, in the pieces between which a line may break; each but the first has its sign.
+
+    ``brace`` writes something under each factor of its products.
+    """
     match form:
-        case Written(Add(terms)):
+        case Written(Add(terms)) if not _is_one_matrix(terms):
+            drawn = [latex(term) if brace is None else latex_shaped(term, brace) for term in terms]
             if whole or len(terms) <= LONG:
-                return _signed([latex(term) for term in terms])
-            first, second, *_, last = terms
-            return _signed([latex(first), latex(second), DOTS, latex(last)])
+                return _signed(drawn)
+            return _signed([drawn[0], drawn[1], DOTS, drawn[-1]])
         case PathSum(shown=shown, gaps=gaps):
             pieces: list[str] = []
             for i, term in enumerate(shown):
-                pieces += [DOTS, _term(term, whole)] if i in gaps else [_term(term, whole)]
+                drawn_term = _term(term, whole, brace)
+                pieces += [DOTS, drawn_term] if i in gaps else [drawn_term]
             return _signed([*pieces, DOTS] if len(shown) in gaps else pieces)
-    return (_term(form, whole),)
+    return (_term(form, whole, brace),)
+
+
+def _is_one_matrix(terms: tuple[Expression, ...]) -> bool:
+    """Whether a sum holds several diagonal matrices, which are written as one."""
+    return sum(isinstance(term, Diagonal) for term in terms) > 0 and any(
+        isinstance(term, Diagonal | Chain) for term in terms[1:]
+    )
 
 
 def form_latex(form: Form, whole: bool = False) -> str:
@@ -53,17 +112,23 @@ def form_latex(form: Form, whole: bool = False) -> str:
     return " ".join(form_pieces(form, whole))
 
 
-def _term(form: Form, whole: bool) -> str:
+def _term(form: Form, whole: bool, brace: Brace | None = None) -> str:
     match form:
-        case Written(Multiply(factors)) if not whole:
-            return _chain_latex(factors)
+        case Written(Multiply() | Chain() as product) if not whole and brace is None:
+            return _chain_latex(product)
         case Written(expression):
-            return latex(expression)
+            return _shaped(expression, brace)
         case PathProduct(path):
-            return path_latex(path, whole)
+            return path_latex(path, whole, brace)
         case Collected():
             return collected_latex(form)
+        case Oriented():
+            return oriented_latex(form, whole, brace)
     return form_latex(form, whole)
+
+
+def _shaped(expression: Expression, brace: Brace | None) -> str:
+    return latex(expression) if brace is None else latex_shaped(expression, brace)
 
 
 def _signed(pieces: Sequence[str]) -> tuple[str, ...]:
@@ -74,25 +139,41 @@ def _signed(pieces: Sequence[str]) -> tuple[str, ...]:
 # --- paths --------------------------------------------------------------------------------------------------------
 
 
-def path_latex(path: Path, whole: bool = False) -> str:
+def path_latex(path: Path, whole: bool = False, brace: Brace | None = None) -> str:
     r"""The factors of a path, in order, with the middle of a long one replaced by dots."""
-    legs = [leg for leg in path.legs if leg.factors]
-    if not legs:
-        return "1"
-    before, middle, after = _split(legs, path, whole)
+    legs = [leg for leg in path.legs if any(not isinstance(factor.value, Identity) for factor in leg.factors)]
+    before, middle, after = _split(legs, whole)
     if not middle:
-        return latex(path.expression)
-    return _joined((_legs_latex(before), DOTS, _legs_latex(after)))
+        return _shaped(path.expression, brace)
+    return _joined((_legs_latex(before, brace), DOTS, _legs_latex(after, brace)))
 
 
-def _chain_latex(factors: tuple[Expression, ...]) -> str:
+def _chain_latex(product: Multiply | Chain) -> str:
     """A product; a chain of immediate partials over many steps keeps its first two steps and its last."""
-    steps = list(dict.fromkeys(f.of.step for f in factors if isinstance(f, Derivative) and f.immediate))
+    factors = product.factors
+    steps = list(dict.fromkeys(f.of.step for f in factors if isinstance(f, Derivative) and f.of.name != "L"))
     if len(steps) <= LONG or not all(isinstance(f, Derivative) for f in factors):
-        return latex_product(factors)
+        return latex(product)
     ends = [f for f in factors if isinstance(f, Derivative) and f.of.step in (*steps[:2], steps[-1])]
     first = [f for f in ends if f.of.step != steps[-1]]
     return _joined((latex_product(tuple(first)), DOTS, latex_product(tuple(ends[len(first) :]))))
+
+
+def oriented_latex(form: Oriented, whole: bool = False, brace: Brace | None = None) -> str:
+    """The product along a path in its layout; of one over many steps, the first two steps and the last."""
+    texts = []
+    for product in form.products:
+        steps = sorted({t for t, _ in product if t is not None}, reverse=True)
+        if whole or len(steps) <= LONG:
+            texts.append(_shaped(chain(*(factor for _, factor in product)), brace))
+            continue
+        kept = (*steps[:2], steps[-1])
+        gap = [i for i, (t, _) in enumerate(product) if t is not None and t not in kept]
+        before = tuple(factor for _, factor in product[: gap[0]])
+        after = tuple(factor for _, factor in product[gap[-1] + 1 :])
+        ends = [latex_chain(part, brace) for part in (before, after) if part]
+        texts.append(_joined((ends[0], DOTS, ends[-1])))
+    return texts[0] if len(texts) == 1 else " ".join(_signed(texts))
 
 
 def _joined(pieces: Sequence[str]) -> str:
@@ -101,12 +182,15 @@ def _joined(pieces: Sequence[str]) -> str:
     return THIN.join((first, *(f"({piece})" if piece.startswith("-") else piece for piece in rest)))
 
 
-def _legs_latex(legs: Sequence[Leg]) -> str:
+def _legs_latex(legs: Sequence[Leg], brace: Brace | None = None) -> str:
+    """The factors beside dots; a sum or vᵀ ⊗ I stands in parentheses."""
     expression = product_value(factor for leg in legs for factor in leg.factors)
-    return latex_product((expression,)) if isinstance(expression, Add) else latex(expression)
+    if isinstance(expression, Multiply) and not expression.vectors:
+        return latex(expression)
+    return latex_chain(expression.factors if isinstance(expression, Chain) else (expression,), brace)
 
 
-def _split(legs: list[Leg], path: Path, whole: bool) -> tuple[list[Leg], list[Leg], list[Leg]]:
+def _split(legs: list[Leg], whole: bool) -> tuple[list[Leg], list[Leg], list[Leg]]:
     """The legs of the first two steps, those in between, and those of the last step of a long path."""
     steps = list(dict.fromkeys(leg.head.step for leg in legs))
     if whole or len(steps) <= LONG:
@@ -201,7 +285,7 @@ def step_latex(step: Step, whole: bool = False) -> str:
 
 def derivation_latex(derivation: Derivation, whole: bool = False) -> str:
     """The gradient as the sum over paths, then collected, as an aligned formula."""
-    from rnn_symbolic.derivation import Part
+    from rnn_symbolic.sections import Part
 
     lines: list[str] = []
     for part in (Part.SUM, Part.COLLECTED):

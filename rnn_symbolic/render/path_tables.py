@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+from rnn_symbolic.derivation import default_granularity
 from rnn_symbolic.expressions import Derivative, Quantity
-from rnn_symbolic.printing import latex, latex_quantity
+from rnn_symbolic.forms import orient
+from rnn_symbolic.graph import Path
+from rnn_symbolic.paths import graph
+from rnn_symbolic.printing import latex, latex_quantity, without_macros
+from rnn_symbolic.render.amounts import amount_json, amount_text, entries_text, log10_text, value_column
 from rnn_symbolic.render.document import Block, Document, Paragraph, Table
-from rnn_symbolic.render.formulas import path_latex, route_latex
-from rnn_symbolic.render.words import count_text, number, say
+from rnn_symbolic.render.formulas import form_latex, form_pieces, path_latex, route_latex, shape_brace
+from rnn_symbolic.render.words import count_text, say
+from rnn_symbolic.sections import Plan, block_section, entry_section
 from rnn_symbolic.survey import PathGroup, Survey
-from rnn_symbolic.valuation import Amount
+from rnn_symbolic.table import product_value
 
 
-def paths_document(survey: Survey, language: str, *, whole: bool = False) -> Document:
-    """The paths, or their groups, or their count, as a document."""
+@dataclass(frozen=True, slots=True)
+class PathStyle:
+    """How the product along a path is written: elided or whole, in matrix form in a layout, with shapes."""
+
+    whole: bool = False
+    layout: str = "gradient"
+    shapes: bool = False
+
+    def product(self, survey: Survey, path: Path) -> str:
+        """The product as a formula: in matrix form a term of the gradient, in its layout."""
+        model = survey.model
+        if model.form == "scalar":
+            return path_latex(path, self.whole)
+        brace = shape_brace(model.names) if self.shapes else None
+        return " ".join(form_pieces(orient(path, model, survey.goal, self.layout), self.whole, brace))
+
+
+def paths_document(survey: Survey, language: str, style: PathStyle | None = None) -> Document:
+    """The paths, or their groups, or their count, as a document; the blocks of gated cells stand apart, once."""
+    style = style or PathStyle()
     goal = f"${latex_quantity(survey.goal)}$"
     count, about = count_text(survey.count), {"goal": goal, "cell": survey.model.cell.name, "T": survey.model.steps}
     match survey.count:
@@ -28,24 +53,62 @@ def paths_document(survey: Survey, language: str, *, whole: bool = False) -> Doc
     if survey.paths is not None and len(survey.paths) < survey.count:
         blocks.append(Paragraph(say(language, "paths-top", shown=len(survey.paths), count=count)))
     if survey.paths:
-        blocks.append(_path_table(survey, language, whole))
+        apart = _blocks_apart(survey)
+        blocks.append(_path_table(survey, language, style, products=not apart or survey.granularity == "step"))
+        if apart:
+            blocks += [Paragraph(say(language, "blocks-once")), _block_table(survey, language)]
     if survey.groups:
         blocks.append(_group_table(survey.groups, survey.by or "lag", language))
     if survey.total is not None and survey.count:
-        derivative = f"${latex(Derivative(Quantity('L'), survey.goal))}$"
-        blocks.append(Paragraph(say(language, "total", derivative=derivative, value=amount_text(survey.total))))
+        blocks.append(Paragraph(_total_text(survey, language)))
     return Document(say(language, "paths-title", goal=goal), tuple(blocks), language)
 
 
-def _path_table(survey: Survey, language: str, whole: bool) -> Table:
+def _total_text(survey: Survey, language: str) -> str:
+    assert survey.total is not None
+    derivative, amount = f"${latex(Derivative(Quantity('L'), survey.goal))}$", amount_text(survey.total)
+    if value_column(survey.total) == "value":
+        return say(language, "total", derivative=derivative, value=amount)
+    entries = entries_text(survey.total)
+    if entries is None:
+        return say(language, "total-norm", derivative=derivative, norm=amount)
+    return say(language, "total-array", derivative=derivative, value=entries, norm=amount)
+
+
+def _blocks_apart(survey: Survey) -> bool:
+    """Whether the products along paths would repeat long blocks: those of gated cells."""
+    return survey.granularity != "node" and default_granularity(survey.model) == "step"
+
+
+def _block_table(survey: Survey, language: str) -> Table:
+    """What leads from one visible quantity to the next, at the generic step: each block once."""
+    g = graph(survey.model, survey.goal, survey.granularity)
+    names = {node.name for path, _ in survey.paths or () for node in path.nodes}
+    rows: dict[str, str] = {}
+    if survey.granularity == "step":
+        plan = Plan(survey.model, "step")
+        for step in (*block_section(plan).steps, *entry_section(plan, g).steps):
+            rows[f"${form_latex(step.before)}$"] = f"${form_latex(step.after)}$"
+    else:
+        for head in g.visible:
+            for block in (*g.inner[head], *g.entry[head]):
+                if block.head in names and block.tail in names:
+                    tail = Quantity(block.tail) if block.lag is None else Quantity(block.tail, -block.lag, "t")
+                    leads = f"{latex_quantity(Quantity(head, 0, 't'))} \\leftarrow {latex_quantity(tail)}"
+                    rows[f"${leads}$"] = f"${latex(product_value(block.factors))}$"
+    return Table((say(language, "block"), say(language, "product")), tuple(rows.items()))
+
+
+def _path_table(survey: Survey, language: str, style: PathStyle, *, products: bool) -> Table:
     assert survey.paths is not None
-    columns = ["route", "product", "loss", "entry", "lag"]
-    numbers = any(amount is not None for _, amount in survey.paths)
-    if numbers:
-        columns = ["route", "product", "lag", "value", "log10"]
+    first = survey.paths[0][1]
+    numbers = ["loss", "entry", "lag"] if first is None else ["lag", value_column(first), "log10"]
+    columns = ["route", *(["product"] if products else []), *numbers]
     rows = []
     for path, amount in survey.paths:
-        row = [f"${route_latex(path, whole)}$", f"${path_latex(path, whole)}$"]
+        row = [f"${route_latex(path, style.whole)}$"]
+        if products:
+            row.append(f"${style.product(survey, path)}$")
         if amount is None:
             row += [str(path.loss_step), str(path.entry_step), str(path.lag)]
         else:
@@ -55,8 +118,8 @@ def _path_table(survey: Survey, language: str, whole: bool) -> Table:
 
 
 def _group_table(groups: tuple[PathGroup, ...], by: str, language: str) -> Table:
-    numbers = any(group.amount is not None for group in groups)
-    columns = [by, "count", *(("value", "log10") if numbers else ())]
+    first = groups[0].amount
+    columns = [by, "count", *((value_column(first), "log10") if first is not None else ())]
     rows = [
         (
             str(group.key),
@@ -68,23 +131,9 @@ def _group_table(groups: tuple[PathGroup, ...], by: str, language: str) -> Table
     return Table(tuple(say(language, column) for column in columns), tuple(rows))
 
 
-def amount_text(amount: Amount, digits: int = 10) -> str:
-    """A number, and where floats lose it the power of ten."""
-    if amount.sign and not 1e-300 < abs(amount.value) < 1e300:
-        sign = "-" if amount.sign < 0 else ""
-        return f"${sign}10^{{{log10_text(amount)}}}$"
-    return number(amount.value, digits)
-
-
-def log10_text(amount: Amount) -> str:
-    """The exponent with four decimals, or, where a float has none left, with its digits."""
-    if not amount.sign:
-        return "-inf"
-    return f"{amount.log10:.4f}" if abs(amount.log10) < 1e9 else f"{amount.log10:.12g}"
-
-
-def paths_json(survey: Survey, *, whole: bool = False) -> dict[str, Any]:
+def paths_json(survey: Survey, style: PathStyle | None = None) -> dict[str, Any]:
     """The contract's keys: wrt, count, paths, total, and with a grouping groups."""
+    style = style or PathStyle()
     record: dict[str, Any] = {"wrt": str(survey.goal), "count": survey.count}
     if survey.paths is not None:
         record["paths"] = [
@@ -93,23 +142,15 @@ def paths_json(survey: Survey, *, whole: bool = False) -> dict[str, Any]:
                 "loss_step": path.loss_step,
                 "entry_step": path.entry_step,
                 "lag": path.lag,
-                "latex": path_latex(path, whole),
-                **_amount_json(amount),
+                "latex": without_macros(style.product(survey, path)),
+                **amount_json(amount),
             }
             for path, amount in survey.paths
         ]
     if survey.groups is not None:
         record["groups"] = [
-            {str(survey.by): group.key, "count": group.count, **_amount_json(group.amount)} for group in survey.groups
+            {str(survey.by): group.key, "count": group.count, **amount_json(group.amount)} for group in survey.groups
         ]
-    total = survey.total
-    record["total"] = None if total is None else total.value
-    record["total_log10"] = None if total is None else total.log10
-    record["total_sign"] = None if total is None else total.sign
+    total = amount_json(survey.total)
+    record |= {"total": total["value"], "total_log10": total["log10"], "total_sign": total["sign"]}
     return record
-
-
-def _amount_json(amount: Amount | None) -> dict[str, Any]:
-    if amount is None:
-        return {"value": None, "log10": None, "sign": None}
-    return {"value": amount.value, "log10": amount.log10, "sign": amount.sign}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rnn_symbolic.derivation import Part
 from rnn_symbolic.errors import InputError
 from rnn_symbolic.forms import Rule
+from rnn_symbolic.sections import Part
 
 LANGUAGES = ("en", "zh")
 
@@ -17,7 +17,8 @@ class Prose:
     """Everything a derivation says in one language.
 
     ``reasons`` are sentences (why a line holds), ``rules`` short names for the margin; ``phrases`` hold the rest by
-    key, with ``<placeholders>``. Formulas stand between ``$`` signs.
+    key, with ``<placeholders>``. In matrix form ``matrix_intros`` and ``matrix_reasons`` take the place of the scalar
+    ones, and ``proofs`` say why a rule holds entry by entry. Formulas stand between ``$`` signs.
     """
 
     titles: Mapping[Part, str]
@@ -25,6 +26,9 @@ class Prose:
     rules: Mapping[Rule, str]
     reasons: Mapping[Rule, str]
     phrases: Mapping[str, str]
+    matrix_intros: Mapping[Part, str]
+    matrix_reasons: Mapping[Rule, str]
+    proofs: Mapping[Rule, str]
 
     def say(self, key: str, **values: object) -> str:
         """The phrase with its placeholders filled (formulas keep their braces: placeholders are <name>)."""

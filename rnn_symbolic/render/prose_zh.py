@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from rnn_symbolic.derivation import Part
 from rnn_symbolic.forms import Rule
 from rnn_symbolic.render.prose import Prose
+from rnn_symbolic.sections import Part
 
 CHINESE = Prose(
     titles={
         Part.FORWARD: "前向传播：每个量、每个时间步一个方程",
         Part.IMMEDIATE: "直接偏导数：每个方程对其右端的每个量各求一次",
+        Part.BLOCKS: "状态的雅可比矩阵，逐块展开",
+        Part.ENTRIES: "<goal> 如何进入状态",
         Part.OUTPUTS: "从损失到输出",
-        Part.STATES: "从损失到隐藏状态",
+        Part.STATES: "从损失到状态",
         Part.PATHS: "从 $L$ 到 <goal> 的全部路径",
         Part.SUM: "各路径之和",
         Part.COLLECTED: "沿时间重复的因子合并",
@@ -21,6 +23,8 @@ CHINESE = Prose(
         Part.FORWARD: "每个量都有自己的名字，从不互相代入：正因如此，路径才看得见。各时间步共用同一组权重。",
         Part.IMMEDIATE: "每个方程只对其右端的每个量求一次导，其余的量保持不动。这张表写在一般的时间步 $t$ 上，"
         "全部的微积分都在这里；后面只是整理。",
+        Part.BLOCKS: "一步传给下一步的只有状态。状态的雅可比矩阵的每一块在这里展开一次，此后只写它的名字。一块是同一步内经过各个量的所有通路之和。",
+        Part.ENTRIES: "<goal> 从出现它的方程进入。这些方程所定义的量经下列通路到达同一步的状态。",
         Part.OUTPUTS: "输出被它自己那一步的损失读取（若该步计入损失）。",
         Part.STATES: "量 $q$ 通过它的读取者到达 $L$：即依赖它的下一批输出、状态和损失，可以在本步，也可以在以后的步。"
         "$\\partial L/\\partial q$ 是对它们求和：每个读取者得到的导数，乘以从它通向 $q$ 的部分（有几条通路时写在括号内）。",
@@ -36,6 +40,28 @@ CHINESE = Prose(
         Rule.STEP_LOSS: "该步的损失",
         Rule.TOTAL_LOSS: "总损失",
         Rule.LAST_LOSS: "只有最后一步的损失",
+        Rule.MEAN_LOSS: "平均损失",
+        Rule.SUM_TRANSPOSED: "转置，次序颠倒",
+        Rule.SUM_JACOBIAN: "行向量；对矩阵则是 v 乘行向量",
+        Rule.DIAGONAL: "逐元素函数：对角矩阵",
+        Rule.ELEMENTWISE: "逐元素乘积：对角矩阵",
+        Rule.MATRIX: "线性：矩阵本身",
+        Rule.STACKED: "对矩阵是线性的",
+        Rule.IDENTITY: "加项：单位矩阵",
+        Rule.COLUMN: "标量乘向量",
+        Rule.LOSS_ROW: "标量对列向量求导：行向量",
+        Rule.SUM_ROW: "对各分量求和：行向量",
+        Rule.SOFTMAX: "softmax",
+        Rule.SOFTMAX_CROSS_ENTROPY: "softmax 与交叉熵",
+        Rule.DISTRIBUTE: "分配律",
+        Rule.DIVIDE_OUT: "约去",
+        Rule.FACTOR_OUT: "合并各项",
+        Rule.TARGETS_SUM_TO_ONE: "目标分布之和为 1",
+        Rule.SLOPE_BY_VALUE: "用函数值表示斜率",
+        Rule.JOINT_BLOCKS: "分块",
+        Rule.BLOCK: "步内的各条通路",
+        Rule.POWERS: "相邻的相同因子",
+        Rule.STATE_PRODUCT: "逐步相乘",
         Rule.ADDEND: "加项",
         Rule.CONSTANT_MULTIPLE: "常数倍",
         Rule.WEIGHT: "对该量是线性的",
@@ -61,6 +87,32 @@ CHINESE = Prose(
         Rule.STEP_LOSS: "这是第 <step> 步贡献的损失。",
         Rule.TOTAL_LOSS: "整个序列的损失是各步损失之和（不是平均）。",
         Rule.LAST_LOSS: "只有最后一步计入损失：这是文章中三条路径的看法。",
+        Rule.MEAN_LOSS: "整个序列的损失是各步损失的平均：每步带有因子 $1/T$。",
+        Rule.SUM_TRANSPOSED: "全导数等于对所有路径求和。沿一条路径，各因子相乘得到行向量；梯度是列向量，所以每个乘积都要转置，而 "
+        "$(A\\,B)^{\\top} = B^{\\top} A^{\\top}$ 使次序颠倒：从右往左读，就是从损失走回参数。对角矩阵的转置是它自身。"
+        "对矩阵求导时，末尾的因子 $v^{\\top} \\otimes I$ 把行向量 $r$ 变成外积 $r^{\\top} v^{\\top}$，它与参数同形。",
+        Rule.SUM_JACOBIAN: "全导数等于对所有路径求和，每条路径是按路线次序的乘积，即一个行向量。对矩阵求导时，行向量 $r$ 与末尾的因子 "
+        "$v^{\\top} \\otimes I$ 之积写成 $v\\,r$：这是分子布局，形状是参数形状的转置。",
+        Rule.DIAGONAL: "函数分别作用于每个分量，所以 <subject> 的雅可比矩阵是对角矩阵，对角线上是各处的斜率。",
+        Rule.ELEMENTWISE: "<subject> 中它出现在逐元素乘积里：每个分量各乘以自己的因子，写成矩阵就是对角矩阵。",
+        Rule.MATRIX: "线性：<subject> 的雅可比矩阵就是该矩阵本身，而不是它的转置，因为行对应于被求导的量。",
+        Rule.STACKED: "对矩阵是线性的：元素 $W_{kl}$ 只影响第 $k$ 个分量，变化率是矩阵所作用的向量的分量 $v_{l}$。",
+        Rule.IDENTITY: "<subject> 中它是一个加项：每个分量只随自己的对应分量变化，这就是单位矩阵。",
+        Rule.COLUMN: "标量乘以向量：<subject> 对该标量的导数就是这个向量，是列向量。",
+        Rule.LOSS_ROW: "标量对列向量求导得到行向量：它是损失的梯度的转置。",
+        Rule.SUM_ROW: "逐元素的项对各分量求和：每个分量有自己的斜率，合起来是一个行向量。",
+        Rule.SOFTMAX: "由于归一化，softmax 的每个分量都依赖于每个自变量：雅可比矩阵是 "
+        "$\\operatorname{diag}(p) - p\\,p^{\\top}$，而不是对角矩阵。",
+        Rule.SOFTMAX_CROSS_ENTROPY: "由 $y = \\operatorname{softmax}(o)$，两个因子之积是行向量 $(y - d)^{\\top}$；不再有可能为零的分母。",
+        Rule.DISTRIBUTE: "行向量分别乘到雅可比矩阵的两项上。",
+        Rule.DIVIDE_OUT: "除法与乘以 $y$ 的运算逐分量相消；$\\mathbf{1}^{\\top} d$ 是目标的各分量之和。",
+        Rule.FACTOR_OUT: "剩下的是一个行向量。",
+        Rule.TARGETS_SUM_TO_ONE: "目标是一个概率分布：$\\mathbf{1}^{\\top} d_{t} = 1$。若不满足这一点，则成立的是上一行，数值也按上一行计算。",
+        Rule.SLOPE_BY_VALUE: "logistic 函数的斜率是 $y \\odot (1 - y)$。",
+        Rule.JOINT_BLOCKS: "几个量对几个量的导数写成分块矩阵：块行按各状态的次序排列；没有通路之处为 0。",
+        Rule.BLOCK: "对一步之内的各条通路求和；若通路经过同一步的另一个状态，就用那个状态自己的块。",
+        Rule.POWERS: "相邻的相同因子写成幂。次序没有改变：这些矩阵之间没有激活函数。",
+        Rule.STATE_PRODUCT: "从状态到状态的链式法则：每步一个雅可比矩阵，最晚的一步在最前。它们不可交换。",
         Rule.ADDEND: "<subject> 中它是一个加项，所以直接偏导数是 1。",
         Rule.CONSTANT_MULTIPLE: "<subject> 中它乘以一个常数，这个常数就是偏导数。",
         Rule.WEIGHT: "<subject> 对它是线性的：偏导数就是它前面的权重。",
@@ -109,7 +161,10 @@ CHINESE = Prose(
         "kink": "$<symbol>$ 在 0 处不可导；约定 $<symbol>'(0) = 0$。",
         "loss-abstract": "$\\ell_{t}$ 是输出 $y_{t}$ 的任意可微损失（真实值 $d_{t}$ 含在其中），"
         "$\\ell_{t}'$ 是它对 $y_{t}$ 的导数。",
+        "loss-abstract-matrix": "$\\ell_{t}$ 是输出 $y_{t}$ 的任意可微损失（真实值 $d_{t}$ 含在其中），"
+        "$\\nabla \\ell_{t}$ 是它的梯度，为列向量。",
         "loss-squared": "一步的损失是 $\\tfrac{1}{2}(y_{t} - d_{t})^{2}$（带有二分之一）。",
+        "loss-squared-matrix": "一步的损失是 $\\tfrac{1}{2} \\sum_{i} (y_{t,i} - d_{t,i})^{2}$（带有二分之一）。",
         "loss-cross-entropy": "一步的损失是交叉熵 $<formula>$。",
         "loss-cell": "一步的损失由单元给出：$<formula>$。",
         "losses-all": "$L = \\sum_{t} \\ell_{t}$ 是各步损失之和，不是平均。",
@@ -140,5 +195,67 @@ CHINESE = Prose(
         "checked-failed": "未通过（<check>）：<detail>",
         "checked-none": "没有数值：<detail>",
         "for-goal": "<goal>：",
+        "losses-mean": "$L = \\tfrac{1}{T} \\sum_{t} \\ell_{t}$ 是各步损失的平均，不是和。",
+        "matrix": "向量都是列向量。雅可比矩阵 $\\partial p/\\partial q$ 采用分子布局：行对应 $p$ 的分量，列对应 $q$ 的分量，"
+        "因此沿路径的乘积保持路线的次序。权重没有时间下标：各步共用。",
+        "matrix-gradient": "$L$ 的梯度采用梯度布局：$\\nabla_{q} L$ 与 $q$ 同形，是行向量 $\\partial L/\\partial q$ 的转置。"
+        "因此式中的因子带有转置，次序也颠倒过来。",
+        "matrix-jacobian": "$L$ 的梯度也采用雅可比布局（分子布局）：$\\partial L/\\partial q$ 是行向量；对矩阵求导时，其形状是参数形状的转置。",
+        "matrix-vec": "对矩阵 $W$ 求导，就是对 $\\operatorname{vec} W$ 求导，即把它的各列依次上下叠放而成的向量；$\\otimes$ 是克罗内克积。"
+        "在梯度中，取而代之的是外积。",
+        "matrix-elementwise": "$\\odot$、除法、幂和函数都逐元素作用；标量与向量相加，就是把它加到每个分量上。",
+        "matrix-sizes": "形状：<shapes>。",
+        "joint": "$<joint>$ 表示第 $t$ 步的联合状态，由该步的各个状态上下叠放而成。在 $<block>$ 这样的块中，前一步的其余状态保持不动："
+        "路径总是沿一条通向下一步的边离开那一步。",
+        "single-joint": "在 $<block>$ 中，只计第 $t$ 步对状态的作用。",
+        "target-sum": "目标是概率分布：$d_{t}$ 的各分量之和为 1。",
+        "ordered": "矩阵不可交换：路径上的因子保持路线的次序。任意两个权重之间都隔着一个斜率，所以不能写成 $\\sigma'^{k} W^{k-1}$。",
+        "highway": "$<block>$ 中含有 $<way>$：这是从状态到它自身、不经过权重的一条通路。跨越多步时，它连乘成 $<product>$，这就是高速通路："
+        "这条直通路径上没有权重矩阵的幂。",
+        "highway-others": "从该状态到它自身的其他通路都要经过权重。",
+        "softmax": "$\\operatorname{softmax}(z)_{i} = \\exp(z_{i})/\\sum_{k} \\exp(z_{k})$；它的雅可比矩阵是 $\\operatorname{diag}(p) - p\\,p^{\\top}$，其中 "
+        "$p = \\operatorname{softmax}(z)$。",
+        "highway-identity": "$<block>$ 中含有单位矩阵，即跳跃连接：这是从状态到它自身、既不经过权重也不经过斜率的一条通路。无论跨越多少步，它始终是 $<way>$："
+        "这条直通路径既不消失也不爆炸。",
+        "no-highway": "从状态到它自身的每条通路都经过权重：没有高速通路。",
+        "checked-size": "SymPy 的证明是在各维大小都取 1 的情形下做的。",
+    },
+    matrix_intros={
+        Part.IMMEDIATE: "每个方程只对其右端的每个量求一次导，其余的量保持不动。这张表写在一般的时间步 $t$ 上，"
+        "全部的微积分都在这里；各项为什么是矩阵、对角矩阵或外积，写在旁边。",
+        Part.PATHS: "一条路径从某一步的损失出发，沿读取关系往回走，直到某个方程中出现 <goal>。共有 <count> 条。"
+        "路径的值是相邻两点之间的雅可比矩阵的乘积，次序与路线一致，路线写在旁边。",
+        Part.STATES: "量 $q$ 通过它的读取者到达 $L$：即依赖它的下一批输出、状态和损失，可以在本步，也可以在以后的步。"
+        "行向量 $\\partial L/\\partial q$ 是对它们求和：每个读取者得到的导数，乘以从它通向 $q$ 的雅可比矩阵；"
+        "写成列向量时，则是该雅可比矩阵的转置乘以读取者得到的导数。",
+        Part.COLLECTED: "这里的循环权重矩阵之间没有激活函数，所以相同的矩阵彼此相邻。",
+    },
+    matrix_reasons={
+        Rule.CONSTANT_MULTIPLE: "<subject> 中它乘以一个常数：偏导数是这个常数乘以单位矩阵。",
+        Rule.NESTED: "同一方程中运算嵌套：链式法则，最外层的在前，每个雅可比矩阵都作用在它右边的部分上。",
+        Rule.ONLY_READER: "<subject> 各只有一个读取者，所以各只有一项：读取者得到的导数，乘以从它通向该量的雅可比矩阵；"
+        "写成列向量时，则是从左边乘以该雅可比矩阵的转置。",
+        Rule.SUM_OVER_READERS: "<subject> 各有几个读取者，每个读取者一项：读取者得到的导数，乘以从它通向该量的雅可比矩阵；"
+        "写成列向量时，雅可比矩阵的转置在左边。",
+        Rule.ALONG_PATH: "把每个直接偏导数换成表中的值；次序就是路线的次序，不可改变。",
+    },
+    proofs={
+        Rule.DIAGONAL: "按分量写出：$h_{i} = \\varphi(a_{i})$，故 $\\partial h_{i}/\\partial a_{j} = \\varphi'(a_{i})\\,\\delta_{ij}$。",
+        Rule.ELEMENTWISE: "按分量写出：$(u \\odot v)_{i} = u_{i}\\,v_{i}$，故 $\\partial (u \\odot v)_{i}/\\partial v_{j} = u_{i}\\,\\delta_{ij}$。",
+        Rule.MATRIX: "按分量写出：$(W v)_{i} = \\sum_{j} W_{ij}\\,v_{j}$，故 $\\partial (W v)_{i}/\\partial v_{j} = W_{ij}$。",
+        Rule.STACKED: "按分量写出：$\\partial (W v)_{i}/\\partial W_{kl} = \\delta_{ik}\\,v_{l}$，即 $v^{\\top} \\otimes I$ 的第 $i$ 行、"
+        "第 $(k, l)$ 列的元素。左乘行向量 $r$ 得 $\\sum_{i} r_{i}\\,\\delta_{ik}\\,v_{l} = r_{k}\\,v_{l}$，即 $r^{\\top} v^{\\top}$ 的 $(k, l)$ 元素。",
+        Rule.IDENTITY: "按分量写出：$\\partial (u_{i} + v_{i})/\\partial u_{j} = \\delta_{ij}$。",
+        Rule.COLUMN: "按分量写出：$\\partial (\\tau\\,u_{i})/\\partial \\tau = u_{i}$。",
+        Rule.LOSS_ROW: "按分量写出：该行向量的第 $j$ 列是 $\\partial \\ell_{t}/\\partial y_{j}$，$(\\nabla \\ell_{t})^{\\top}$ 的这一列也是如此。",
+        Rule.SUM_ROW: "按分量写出：$\\partial \\sum_{i} \\varphi(u_{i})/\\partial u_{j} = \\varphi'(u_{j})$。",
+        Rule.SOFTMAX: "按分量写出：由 $p_{i} = \\exp(z_{i})/\\sum_{k} \\exp(z_{k})$ 得 $\\partial p_{i}/\\partial z_{j} = p_{i}\\,\\delta_{ij} - p_{i}\\,p_{j}$。",
+        Rule.SUM_TRANSPOSED: "按分量写出：$(\\nabla_{q} L)_{j} = \\sum_{i} (\\partial L/\\partial r_{i})\\,(\\partial r_{i}/\\partial q_{j}) = \\sum_{i} (J^{\\top})_{ji}\\,(\\nabla_{r} L)_{i}$，"
+        "并且 $((A\\,B)^{\\top})_{ij} = \\sum_{k} A_{jk}\\,B_{ki} = (B^{\\top} A^{\\top})_{ij}$。",
+        Rule.SUM_JACOBIAN: "按分量写出：$(\\partial L/\\partial W)_{lk} = \\partial L/\\partial W_{kl} = r_{k}\\,v_{l} = (v\\,r)_{lk}$。",
+        Rule.ONLY_READER: "按分量写出：$\\partial L/\\partial q_{j} = \\sum_{i} (\\partial L/\\partial r_{i})\\,(\\partial r_{i}/\\partial q_{j})$，即对读取者 $r$ 的各分量求和。",
+        Rule.SUM_OVER_READERS: "按分量写出：$\\partial L/\\partial q_{j} = \\sum_{r} \\sum_{i} (\\partial L/\\partial r_{i})\\,(\\partial r_{i}/\\partial q_{j})$，即对各读取者 $r$ 及其各分量求和。",
+        Rule.NESTED: "按分量写出：$\\partial p_{i}/\\partial q_{j} = \\sum_{k} (\\partial p_{i}/\\partial z_{k})\\,(\\partial z_{k}/\\partial q_{j})$，即两个矩阵的乘积。",
+        Rule.BLOCK: "按分量写出：$\\partial p_{i}/\\partial q_{j}$ 是对各条通路求和，每条通路上又对中间各量的所有分量求和。",
     },
 )

@@ -16,7 +16,8 @@ _COMMANDS = {
     r"\cdots": 15, r"\dots": 13, r"\vdots": 3, r"\cdot": 8, r"\partial": 6.2, r"\ell": 4.6, r"\sigma": 6.4,
     r"\le": 14.5, r"\ge": 14.5, r"\prod": 14.5, r"\sum": 16, r"\Bigl": 2.3, r"\Bigr": 2.3, r"\operatorname": 1.8,
     r"\allowbreak": 0, r"\text": 0, r"\mathrm": 0, r"\displaystyle": 0, r"\small": 0, r"\footnotesize": 0,
-    r"\left": 0, r"\right": 0,
+    r"\left": 0, r"\right": 0, r"\hat": 0, r"\mathcal": 0, r"\mathbf": 0, r"\phi": 6.5, r"\top": 8, r"\nabla": 9,
+    r"\otimes": 14, r"\odot": 14, r"\times": 14, r"\delta": 5, r"\varphi": 7, r"\tau": 5,
 }  # fmt: skip
 _CHARACTERS = {
     "(": 4.3, ")": 4.3, "[": 3, "]": 3, "'": 3.1, ",": 4.8, ".": 3, "+": 13.4, "-": 13.4, "=": 14.5, "<": 14.5,
