@@ -117,6 +117,7 @@ class StateBlocks:
         self.joint = joint_name(self.states) if self.states else ""
         self._memos: dict[str, dict[str, list[Block]]] = {}
         self._named: dict[tuple[str, str, int], NamedBlock | None] = {}
+        self._lags: dict[str, tuple[int, ...]] = {}
 
     def at(self, head: str, tail: str, lag: int) -> NamedBlock | None:
         """∂head_t/∂tail_{t−lag} with the states of step t − lag independent; None where nothing leads there.
@@ -222,15 +223,12 @@ class StateBlocks:
 
     def lags(self, head: str) -> tuple[int, ...]:
         """By how many steps ``head`` may look back at the joint state: 1, or 1 and 2, …; of ℓ also 0."""
-        parts = joined(head)
-        found = {
-            lag
-            for p in parts
-            for q in self.states
-            for lag in range(0 if head == "l" else 1, max(self.model.cell.lags, default=0) + 1)
-            if self.at(p, q, lag) is not None
-        }
-        return tuple(sorted(found))
+        if head not in self._lags:
+            first = 0 if head == "l" else 1
+            pairs = [(p, q) for p in joined(head) for q in self.states]
+            possible = range(first, max(self.model.cell.lags, default=0) + 1)
+            self._lags[head] = tuple(lag for lag in possible if any(self.at(p, q, lag) for p, q in pairs))
+        return self._lags[head]
 
 
 def ways_between(

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from rnn_symbolic.cells import BUILT_IN, Cell, load_cell
-from rnn_symbolic.errors import InputError
+from rnn_symbolic.errors import CellError, InputError
 from rnn_symbolic.model import Model, unroll
 from rnn_symbolic.output import json_text
 from rnn_symbolic.render.document import Document
+from rnn_symbolic.shapes import Shapes, infer_shapes, size_report
 
 Outcome = tuple[str, int]
 """What a command prints, and its exit code."""
@@ -25,7 +26,20 @@ def _cell(args: argparse.Namespace) -> Cell:
         from rnn_symbolic.notations import resolve
 
         args.cell, args.losses = resolve(args.notation, args.cell, args.losses)
-    return load_cell(args.cell)
+    cell = load_cell(args.cell)
+    if args.form == "matrix":
+        _shapes(cell, args.cell)
+    return cell
+
+
+def _shapes(cell: Cell, source: str) -> Shapes:
+    """The shapes of a cell; ranks that do not fit are refused with the name of the file they stand in."""
+    try:
+        return infer_shapes(cell)
+    except CellError as error:
+        if source in BUILT_IN or any(mark in source for mark in "\n\r="):
+            raise
+        raise CellError(f"{source!r}, {error}") from None
 
 
 def _model(args: argparse.Namespace, steps: int | None = None, *, numbers: bool = False) -> Model:
@@ -307,9 +321,7 @@ def cells(args: argparse.Namespace) -> Outcome:
         return "\n".join(lines) + "\n", 0
     cell = load_cell(args.name)
     if args.shapes:
-        from rnn_symbolic.shapes import infer_shapes, size_report
-
-        report = size_report(infer_shapes(cell), cell)
+        report = size_report(_shapes(cell, args.name), cell)
         if args.to == "json":
             return json_text({"cells": [{"name": cell.name, "shapes": dict(report)}]}), 0
         width = max(len(name) for name, _ in report)

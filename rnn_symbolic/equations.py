@@ -81,7 +81,8 @@ class Equation:
         return read(self.expression)
 
     def __str__(self) -> str:
-        from rnn_symbolic.printing import latex, plain
+        from rnn_symbolic.printing import latex
+        from rnn_symbolic.unicode import plain
 
         return plain(f"{latex(self.target)} = {latex(self.expression)}")
 

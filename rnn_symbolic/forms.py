@@ -106,8 +106,8 @@ class Shown:
         return f"$\\displaystyle {form_latex(self)}$"
 
     def __str__(self) -> str:
-        from rnn_symbolic.printing import plain
         from rnn_symbolic.render.formulas import form_latex
+        from rnn_symbolic.unicode import plain
 
         assert isinstance(self, Form)
         return plain(form_latex(self))
@@ -352,8 +352,8 @@ class Step:
     subject: Quantity | Path | None = None
 
     def __str__(self) -> str:
-        from rnn_symbolic.printing import plain
         from rnn_symbolic.render.formulas import step_latex
+        from rnn_symbolic.unicode import plain
 
         return f"{plain(step_latex(self))}   ({self.rule.value})"
 

@@ -106,7 +106,8 @@ class Path:
         return self.product
 
     def __str__(self) -> str:
-        from rnn_symbolic.printing import latex, latex_quantity, plain
+        from rnn_symbolic.printing import latex, latex_quantity
+        from rnn_symbolic.unicode import plain
 
         route = r" \to ".join(map(latex_quantity, self.nodes))
         return f"{plain(route)}:  {plain(latex(self.expression))}"

@@ -243,7 +243,7 @@ class MatrixValuation:
             for equation in self.model.definitions:
                 row = self._adjoints.get((equation.target.name, t))
                 if row is not None:
-                    size += float(product(np.abs(row.value), self.magnitude(equation.expression, t)).sum())
+                    size += float(product(np.abs(row.value), self.magnitude(self.model.computed(equation), t)).sum())
         return self._roundings * EPSILON * size
 
     # -- the whole gradient -----------------------------------------------------------------------------------

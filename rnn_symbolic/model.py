@@ -233,6 +233,11 @@ class Model:
             return None
         return Equation(quantity, at_step(generic.expression, quantity.step))
 
+    def computed(self, equation: Equation) -> Expression:
+        """What a forward pass evaluates: where factors collapse, the loss is taken in the pre-activation, stable."""
+        collapse = self.collapse
+        return collapse.loss if collapse is not None and equation.target.name == "l" else equation.expression
+
     def inline(self, expression: sp.Expr, keep: tuple[Quantity, ...] = ()) -> sp.Expr:
         """A SymPy expression with every named quantity replaced by its definition, backwards to the leaves.
 

@@ -154,9 +154,13 @@ def from_logarithms(expression: Expression, evaluate: Callable[[Expression], Arr
             return first
         case _:
             return Scaled.of(evaluate(expression))
-    exponent = math.floor(float(logarithms.max()) / math.log(2))
+    greatest = float(logarithms.max())
+    if greatest < NOTHING * math.log(2):
+        return Scaled(np.zeros(logarithms.shape), NOTHING)
+    exponent = math.floor(greatest / math.log(2))
+    left = min(max(greatest - exponent * math.log(2), 0.0), math.log(2))  # of large logarithms nothing is left of it
     with np.errstate(under="ignore"):
-        return Scaled(np.exp(logarithms - exponent * math.log(2)), exponent)
+        return Scaled(np.exp(logarithms - greatest + left), exponent)
 
 
 def _log_slope(function: str, z: Array) -> Array:

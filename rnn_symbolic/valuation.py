@@ -165,7 +165,7 @@ class Valuation:
             for equation in self.model.definitions:
                 rate = abs(self._adjoints[0].get((equation.target.name, t), 0.0))
                 if rate:
-                    size += rate * magnitude(equation.expression, self.values, t, self.arithmetic)
+                    size += rate * magnitude(self.model.computed(equation), self.values, t, self.arithmetic)
         return float(ROUNDINGS * EPSILON * size)
 
     # -- the whole gradient -----------------------------------------------------------------------------------

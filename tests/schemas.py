@@ -74,7 +74,7 @@ PATHS_COUNTED = document(**_SURVEY)
 PATHS_BY = {
     "lag": groups("lag", {"type": "integer", "minimum": 0}),
     "loss": groups("loss", STEP),
-    "route": groups("route", TEXT),
+    "route": groups("route", {"type": "string"}),
 }
 
 GRADIENT_SCALAR = document(

@@ -71,7 +71,7 @@ def everywhere(output: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """Every command in matrix form, for an LSTM and for elman; a document, if not told otherwise."""
     few = ("--steps", "2")
     yield ("derive", "W_f", "U_o", "b_g", "c_0", "--steps", "3", *LSTM, *output)
-    yield ("derive", "--shapes", "--depth", "1", *few, *LSTM, *output)
+    yield ("derive", "--shapes", "--depth", "1", "--steps", "1", *LSTM, *output)
     yield ("derive", "W_x", "h_0", "x_2", "h_3", "--depth", "3", "--shapes", *MATRIX, *output)
     yield ("derive", "W_h", "--layout", "jacobian", "--shapes", *MATRIX, *output)
     yield ("derive", "W_y", *few, *MATRIX, "--output-activation", "softmax", "--loss", "cross-entropy", *output)
@@ -116,7 +116,8 @@ def test_every_command_in_every_format_and_language(run: Run, here: Path, argv: 
         assert result.json["schema_version"] == 1
     elif "text" in argv:
         presentable(result.out)
-    assert run(*argv) == result
+    if "en" in argv:
+        assert run(*argv) == result
 
 
 @pytest.mark.parametrize("cell", [*BUILT_IN, OWN])
@@ -125,19 +126,20 @@ def test_every_cell_in_every_command(run: Run, here: Path, cell: str) -> None:
     values = written(here / "values.json", values_of(cell, 3))
     options = ("--cell", cell, *MATRIX)
     first = load_cell(cell).parameters[0]
-    for lang in LANGUAGES:
-        for argv in (
-            ("derive", "--to", "text", "--shapes", "--steps", "2"),
-            ("paths", first, "--shapes"),
-            ("paths", first, "--values", values),
-            ("gradient", "--values", values),
-            ("jacobian", "--shapes", "--lag", "2"),
-            ("jacobian", "--values", values, "--lag", "2"),
-            ("jacobian", "--count"),
-        ):
-            result = run(*argv, *options, "--lang", lang)
-            assert (result.code, result.err) == (0, ""), argv
-            presentable(result.out)
+    for argv in (
+        ("derive", "--to", "text", "--shapes", "--steps", "2"),
+        ("derive", first, "--to", "text", "--depth", "3", "--lang", "zh"),
+        ("paths", first, "--shapes"),
+        ("paths", first, "--values", values),
+        ("gradient", "--values", values),
+        ("jacobian", "--shapes", "--lag", "2"),
+        ("jacobian", "--depth", "3", "--lang", "zh"),
+        ("jacobian", "--values", values, "--lag", "2"),
+        ("jacobian", "--count"),
+    ):
+        result = run(*argv, *options)
+        assert (result.code, result.err) == (0, ""), argv
+        presentable(result.out)
     gradients = valid(run("gradient", "--values", values, *options, "--to", "json").json, schemas.GRADIENT)["gradients"]
     for name in (first, *map(str, load_cell(cell).initial_states)):
         record = valid(run("paths", name, "--values", values, *options, "--to", "json").json, schemas.PATHS)
@@ -216,7 +218,7 @@ def test_no_color_is_respected(here: Path) -> None:
         (["gradient", *LSTM, *AT], ["numpy"]),
         (["check", *MATRIX], ["numpy"]),
     ],
-    ids=lambda value: " ".join(value),
+    ids=" ".join,
 )
 def test_sympy_is_not_imported(here: Path, argv: list[str], imported: list[str]) -> None:
     process = subprocess.run(
@@ -237,7 +239,7 @@ def test_both_layouts_say_which_they_are(run: Run) -> None:
         for layout in ("gradient", "jacobian")
     )
     assert "gradient layout: ∇_q L has the shape of q" in gradient
-    assert "∇_W_x L = diag(σ′(a₁)) W_yᵀ diag(σ′(o₁)) ∇ℓ₁(y₁) x₁ᵀ" in gradient
+    assert "∇_(W_x) L = diag(σ′(a₁)) W_yᵀ diag(σ′(o₁)) ∇ℓ₁(y₁) x₁ᵀ" in gradient
     assert "gradient layout" not in jacobian
     assert "∂L/∂W_x = x₁ ∇ℓ₁(y₁)ᵀ diag(σ′(o₁)) W_y diag(σ′(a₁))" in jacobian
 
@@ -260,7 +262,7 @@ def test_softmax_and_cross_entropy_collapse(run: Run) -> None:
     assert "softmax-cross-entropy" in rules
     assert "y₃ − d₃" in record["result"]["text"] and "softmax" not in record["result"]["text"]
     out = run("derive", "W_y", *options, "--depth", "3", "--to", "text").out
-    assert "𝟏ᵀ dₜ = 1" in out
+    assert "((1ᵀ dₜ) yₜ − dₜ)ᵀ" in out and "(the target sums to 1)" in out
     assert run("check", *options, "--seed", "2").code == 0
     assert run("check", "W_x", "x_1", "y_3", "--batch", "3", *options, "--seed", "2").code == 0
 
@@ -296,9 +298,10 @@ def test_names_that_an_lstm_does_not_have(run: Run) -> None:
 
 def test_too_many_paths_to_list(run: Run, here: Path) -> None:
     refused(run("paths", "W_f", *LSTM, "--steps", "14"), "832,025", "20,000", "--count", "--by", "--max-paths")
-    refused(run("paths", "W_f", *LSTM, "--max-paths", "50"), "64 paths", "limit of 50")
-    refused(run("paths", "W_f", *LSTM, "--max-paths", "50", "--top", "1", *AT), "64 paths", "--by lag")
+    refused(run("paths", "W_f", *LSTM, "--max-paths", "16"), "17 paths", "limit of 16")
+    refused(run("paths", "W_f", *LSTM, "--max-paths", "16", "--top", "1", *AT), "17 paths", "--by lag")
     refused(run("derive", "W_f", *LSTM, "--steps", "9", "--all", "--max-paths", "9"), "45 paths", "leave --all out")
+    assert run("paths", "W_f", *LSTM, "--max-paths", "17").code == 0
     assert run("paths", "W_f", *LSTM, "--granularity", "step", "--steps", "14").code == 0  # 105 of them
     for argv in (("--count",), ("--by", "lag"), ("--by", "loss")):
         assert run("paths", "W_f", *LSTM, "--steps", "14", *argv).code == 0
@@ -340,7 +343,7 @@ def test_top_ranks_by_norm(run: Run, here: Path) -> None:
         assert 10 ** path["log10"] == pytest.approx(norm) and path["sign"] is None
     top = run("paths", "W_f", *options, "--top", "4").json
     assert [path["log10"] for path in top["paths"]] == sorted((path["log10"] for path in every), reverse=True)[:4]
-    assert top["count"] == len(every) == 64
+    assert top["count"] == len(every) == 17
 
 
 def test_routes_of_an_lstm(run: Run) -> None:
@@ -571,7 +574,9 @@ BAD_CELLS = {
 def test_ranks_that_do_not_fit(run: Run, folder: Path, text: str) -> None:
     """One line, with the place, the equation and the shapes; in every command."""
     (folder / "bad.cell").write_text(text)
-    for command in (("derive",), ("paths", "h_1"), ("check",), ("jacobian",), ("gradient", "--values", "none.json")):
+    every = (("derive",), ("paths", "h_1"), ("check",), ("jacobian",), ("gradient", "--values", "none.json"))
+    refused(run("cells", "bad.cell", "--shapes"), "bad.cell", *BAD_CELLS[text])
+    for command in every:
         refused(run(*command, "--cell", "bad.cell", *MATRIX), "bad.cell", *BAD_CELLS[text])
         refused(run(*command, "--cell", text, *MATRIX), *BAD_CELLS[text])
 
@@ -584,7 +589,8 @@ def test_what_needs_the_matrix_form(run: Run, here: Path) -> None:
         refused(run(*command, "--output-activation", "softmax"), "--output-activation softmax", "--form matrix")
     for command in (("gradient",), ("check",), ("paths", "W_f"), ("jacobian",)):
         refused(run(*command, "--cell", "lstm", *AT), "is a list; expected", "--form matrix")
-        refused(run(*command, *(() if command[0] != "paths" else ()), *MATRIX, "--values", "point.json"), "'x'", "T × n_x")
+        other = command if command[0] != "paths" else ("paths", "W_x")
+        refused(run(*other, *MATRIX, "--values", "point.json"), "'x'", "T × n_x")
 
 
 # --- values -------------------------------------------------------------------------------------------------------
@@ -736,7 +742,8 @@ def test_letters_of_notations_in_matrix_form(run: Run) -> None:
 
 
 def test_output_files(run: Run, here: Path) -> None:
-    for argv in (("jacobian", *LSTM), ("derive", "W_f", *LSTM), ("gradient", *LSTM, *AT), ("cells", "lstm", "--shapes")):
+    every = (("jacobian", *LSTM), ("derive", "W_f", *LSTM), ("gradient", *LSTM, *AT), ("cells", "lstm", "--shapes"))
+    for argv in every:
         printed = run(*argv).out
         assert run(*argv, "-o", "out") == Result(0, "", "")
         assert (here / "out").read_text(encoding="utf-8") == printed

@@ -32,14 +32,14 @@ from rnn_symbolic.forms import (
 from rnn_symbolic.graph import GRANULARITIES
 from rnn_symbolic.model import Model, unroll
 from rnn_symbolic.paths import graph, iter_paths
-from rnn_symbolic.printing import plain
 from rnn_symbolic.render.formulas import form_latex, step_latex
 from rnn_symbolic.sections import ELIDE_ABOVE, MAX_ALTERNATIVES, Part, Plan, shown_steps
 from rnn_symbolic.symbols import inline, read, symbol
+from rnn_symbolic.unicode import plain
 from rnn_symbolic.valuation import stand_in_valuation
 from rnn_symbolic.verification import all_steps, stand_in
 
-EVERY_CELL = {**BUILT_IN, **CELLS}
+EVERY_CELL = {**BUILT_IN, **{f"{name} as text": cell for name, cell in CELLS.items()}}
 PARAMETERS = ("W_x", "W_h", "b_h", "W_y", "b_y")
 
 
@@ -187,7 +187,12 @@ def test_both_sides_of_every_line_agree_at_random_values(name: str, options: dic
         model = unroll(EVERY_CELL[name], steps=T, **options)
         seed = random.Random(f"{name} {options} {T}").randrange(10_000)
         at = stand_in(make_plan(model, None), seed)
-        for goal in (*some(model.parameters), *model.initial_states, Quantity("x", 1), Quantity(model.cell.states[0], 1)):
+        for goal in (
+            *some(model.parameters),
+            *model.initial_states,
+            Quantity("x", 1),
+            Quantity(model.cell.states[0], 1),
+        ):
             derivation = derive_gradient(model, goal)
             assert derivation.model is model
             for step in all_steps(derivation.steps):

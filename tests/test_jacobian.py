@@ -27,8 +27,9 @@ from rnn_symbolic.jacobian import StateJacobian, jacobian_value
 from rnn_symbolic.jacobians import shape_of
 from rnn_symbolic.matrix_valuation import MatrixValuation, random_matrix_point, stand_in_matrix_valuation
 from rnn_symbolic.model import Model, unroll
-from rnn_symbolic.printing import latex, plain
+from rnn_symbolic.printing import latex
 from rnn_symbolic.table import LocalRule
+from rnn_symbolic.unicode import plain
 from rnn_symbolic.valuation import random_point
 from rnn_symbolic.values import point_of
 

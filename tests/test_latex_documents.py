@@ -32,7 +32,7 @@ from rnn_symbolic.render.latex import document_latex
 from rnn_symbolic.render.markdown import document_markdown
 from rnn_symbolic.verification import all_steps, verify_all
 
-EVERY_CELL = {**BUILT_IN, **CELLS}
+EVERY_CELL = {**BUILT_IN, **{f"{name} as text": cell for name, cell in CELLS.items()}}
 Formulas = dict[tuple[str, bool], str]
 """(latex, is it a display?) -> where it stands."""
 
@@ -109,7 +109,7 @@ def test_formulas_of_a_representative_part_parse() -> None:
     for activation in ACTIVATIONS:
         model = unroll("elman", steps=2, activation=activation, loss="squared")
         collect_model(formulas, activation, model, depths=(2,), languages=("en",))
-    for name in (*BUILT_IN, "own loss", "nasty"):
+    for name in (*BUILT_IN, "own loss as text", "nasty as text"):
         model = unroll(EVERY_CELL[name], steps=2, losses="last", output_activation="logistic", loss="cross-entropy")
         collect_model(formulas, name, model, depths=(3,), languages=("en",))
     for cell in ("elman", "linear", "residual", "lstm", "gru"):
@@ -129,7 +129,7 @@ def test_formulas_of_every_activation_and_loss_parse(T: int) -> None:
     formulas: Formulas = {}
     for activation, loss in product(ACTIVATIONS, LOSS_KINDS):
         model = unroll("elman", steps=T, activation=activation, loss=loss)
-        collect_model(formulas, f"{activation}, {loss}", model)
+        collect_model(formulas, f"{activation}, {loss}", model, languages=("en",))
     assert_all_parse(formulas, at_least=1000)
 
 
@@ -151,7 +151,8 @@ def test_formulas_of_every_cell_parse(T: int, form: str) -> None:
 def test_formulas_of_whole_documents_parse() -> None:
     formulas: Formulas = {}
     for name in BUILT_IN:
-        derivations = derive_gradients(unroll(name, steps=9), whole=True)
+        model = unroll(name, steps=7)
+        derivations = derive_gradients(model, (model.parameters[0], *model.initial_states), whole=True)
         collect_document(formulas, name, derivation_document(derivations, depth=3))
     assert_all_parse(formulas, at_least=300)
 

@@ -21,6 +21,7 @@ FLOORS = {
     "array_functions": 3,  # the same for NumPy arrays
     "scanner": 3,  # what may stand in a line of a cell's text
     "printing": 3,  # how expressions look
+    "unicode": 3,  # … in a terminal
     "equations": 4,  # text -> expressions, safely
     "symbols": 4,  # the SymPy reading
     "numeric": 4,  # the reading in numbers

@@ -10,7 +10,8 @@ from rnn_symbolic.cells import BUILT_IN, load_cell
 from rnn_symbolic.errors import CellError, InputError, NotDerivable
 from rnn_symbolic.expressions import Quantity, quantities
 from rnn_symbolic.model import ACTIVATIONS, MAX_STEPS, Model, unroll
-from rnn_symbolic.printing import latex, plain
+from rnn_symbolic.printing import latex
+from rnn_symbolic.unicode import plain
 
 
 def equations(model: Model) -> list[str]:

@@ -19,7 +19,6 @@ from rnn_symbolic.checking import Verdict, Verdicts
 from rnn_symbolic.matrix_valuation import MatrixAmount, MatrixValuation, random_matrix_point
 from rnn_symbolic.model import Model, unroll
 from rnn_symbolic.output import json_text
-from rnn_symbolic.printing import plain
 from rnn_symbolic.render.amounts import amount_json, amount_text, entries_text, largest_text, log10_text
 from rnn_symbolic.render.document import Bullets, Document, Paragraph, Table
 from rnn_symbolic.render.latex import document_latex
@@ -28,6 +27,7 @@ from rnn_symbolic.render.number_tables import gradient_document, gradient_json, 
 from rnn_symbolic.render.path_tables import paths_document, paths_json
 from rnn_symbolic.render.text import WIDTH, columns, document_text
 from rnn_symbolic.survey import survey_paths
+from rnn_symbolic.unicode import plain
 from rnn_symbolic.values import read_values
 
 SEED = 11

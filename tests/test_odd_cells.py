@@ -13,10 +13,11 @@ from rnn_symbolic.errors import NotDerivable
 from rnn_symbolic.graph import GRANULARITIES
 from rnn_symbolic.jacobians import LAYOUTS
 from rnn_symbolic.model import Model, unroll
-from rnn_symbolic.printing import latex, plain
+from rnn_symbolic.printing import latex
 from rnn_symbolic.render.derivation_document import derivation_document
 from rnn_symbolic.render.latex import document_latex
 from rnn_symbolic.render.text import document_text
+from rnn_symbolic.unicode import plain
 from rnn_symbolic.verification import verify_all
 
 CELLS = {

@@ -20,12 +20,13 @@ from rnn_symbolic.graph import GRANULARITIES, Path
 from rnn_symbolic.model import Model, unroll
 from rnn_symbolic.numeric import Point
 from rnn_symbolic.paths import count_paths, graph, group_paths, iter_paths, list_paths
-from rnn_symbolic.printing import latex, plain
+from rnn_symbolic.printing import latex
 from rnn_symbolic.symbols import inline, symbol
 from rnn_symbolic.table import LocalRule
+from rnn_symbolic.unicode import plain
 from rnn_symbolic.valuation import Valuation
 
-EVERY_CELL = {**BUILT_IN, **CELLS}
+EVERY_CELL = {**BUILT_IN, **{f"{name} as text": cell for name, cell in CELLS.items()}}
 GATED = [name for name, text in BUILT_IN.items() if "logistic" in text]
 """What SymPy's ``diff`` of the inlined loss takes a minute for at T = 3."""
 PARAMETERS = ("W_x", "W_h", "b_h", "W_y", "b_y")

@@ -23,7 +23,8 @@ from rnn_symbolic.expressions import (
     StepLoss,
 )
 from rnn_symbolic.functions import FUNCTIONS
-from rnn_symbolic.printing import latex, latex_factor, latex_function, latex_name, plain
+from rnn_symbolic.printing import latex, latex_factor, latex_function, latex_name
+from rnn_symbolic.unicode import plain
 
 h, d, y, a, W = (Quantity(name, 3) if name != "W_h" else Quantity(name) for name in ("h", "d", "y", "a", "W_h"))
 h_before = Quantity("h", -1, "t")

@@ -13,13 +13,13 @@ from rnn_symbolic.errors import InputError
 from rnn_symbolic.forms import Rule
 from rnn_symbolic.jacobian import StateJacobian
 from rnn_symbolic.model import ACTIVATIONS, unroll
-from rnn_symbolic.printing import plain
 from rnn_symbolic.render import prose_en, prose_zh
 from rnn_symbolic.render.derivation_document import derivation_document
 from rnn_symbolic.render.jacobian_document import jacobian_document
 from rnn_symbolic.render.prose import LANGUAGES, Prose, prose
 from rnn_symbolic.render.words import TABLE_WORDS, say
 from rnn_symbolic.sections import Part
+from rnn_symbolic.unicode import plain
 from rnn_symbolic.verification import Check, Finding, Verification, verify_all
 
 PLACEHOLDER = re.compile(r"<([a-zA-Z]+)>")

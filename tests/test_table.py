@@ -30,11 +30,12 @@ from rnn_symbolic.expressions import (
 )
 from rnn_symbolic.functions import FUNCTIONS, slope
 from rnn_symbolic.model import ACTIVATIONS, LOSS_KINDS, Model, unroll
-from rnn_symbolic.printing import latex, plain
+from rnn_symbolic.printing import latex
 from rnn_symbolic.symbols import read, symbol
 from rnn_symbolic.table import LocalRule, differentiate, local_derivatives, product_value
+from rnn_symbolic.unicode import plain
 
-EVERY_CELL = {**BUILT_IN, **CELLS}
+EVERY_CELL = {**BUILT_IN, **{f"{name} as text": cell for name, cell in CELLS.items()}}
 TRICKY = {
     "mentions": "h = h[t-1] * h[t-1] * h[t-1] + W @ (h[t-1] * h[t-1])\ny = h",
     "cancels": "h = h[t-1] - h[t-1] + x\ny = h + 0 * h[t-1]",

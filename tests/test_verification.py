@@ -49,7 +49,7 @@ from rnn_symbolic.verification import (
     verify_all,
 )
 
-EVERY_CELL = {**BUILT_IN, **CELLS}
+EVERY_CELL = {**BUILT_IN, **{f"{name} as text": cell for name, cell in CELLS.items()}}
 SCALE = Number(Fraction(1001, 1000))
 MINUS = Number(Fraction(-1))
 

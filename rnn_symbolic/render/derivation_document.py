@@ -10,7 +10,7 @@ from rnn_symbolic.expressions import Quantity
 from rnn_symbolic.forms import Collected, PathSum, Rule, Step
 from rnn_symbolic.graph import Path
 from rnn_symbolic.model import Model
-from rnn_symbolic.printing import latex_quantity, plain, without_macros
+from rnn_symbolic.printing import latex_quantity, without_macros
 from rnn_symbolic.render.conventions import conventions, highway_texts
 from rnn_symbolic.render.document import Block, Box, Display, Document, Heading, Paragraph, Row
 from rnn_symbolic.render.formulas import (
@@ -28,6 +28,7 @@ from rnn_symbolic.render.prose import Prose, prose
 from rnn_symbolic.render.text import inline_text
 from rnn_symbolic.render.words import count_text
 from rnn_symbolic.sections import Part, Section
+from rnn_symbolic.unicode import plain
 from rnn_symbolic.verification import PROOF_PATHS, PROOF_STEPS, Check, Verification
 
 DEPTHS = (1, 2, 3)

@@ -9,7 +9,7 @@ from rnn_symbolic.expressions import Derivative, Quantity
 from rnn_symbolic.forms import Step
 from rnn_symbolic.jacobian import StateJacobian
 from rnn_symbolic.jacobians import SCALAR, shape_of
-from rnn_symbolic.printing import latex, latex_quantity, plain, without_macros
+from rnn_symbolic.printing import latex, latex_quantity, without_macros
 from rnn_symbolic.render.conventions import conventions, highway_texts
 from rnn_symbolic.render.derivation_document import rule_reason
 from rnn_symbolic.render.document import Block, Box, Display, Document, Paragraph, Row, Table
@@ -17,6 +17,7 @@ from rnn_symbolic.render.formulas import Brace, form_latex, shape_brace, step_pi
 from rnn_symbolic.render.prose import Prose, prose
 from rnn_symbolic.render.words import count_text, number, say
 from rnn_symbolic.sections import Plan
+from rnn_symbolic.unicode import plain
 
 
 def jacobian_document(

@@ -6,8 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from rnn_symbolic.printing import plain
 from rnn_symbolic.render.document import Box, Bullets, Display, Document, Heading, Paragraph, Row, Table
+from rnn_symbolic.unicode import plain
 
 WIDTH = 100
 
