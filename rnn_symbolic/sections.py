@@ -197,6 +197,8 @@ def _rule_of_matrix_row(edge: Edge) -> Rule:
     if plain and all(rule is LocalRule.COEFFICIENT for rule in plain):
         column = edge.terms[0][-1].shape is not None and edge.terms[0][-1].shape[1] == "1"
         return Rule.COLUMN if column else Rule.ELEMENTWISE
+    if rules == [LocalRule.NUMBER, LocalRule.IDENTITY]:  # −I: nothing is nested
+        return Rule.CONSTANT_MULTIPLE
     return _MATRIX_RULES[rules[0]] if len(rules) == 1 else Rule.NESTED
 
 

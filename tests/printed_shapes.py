@@ -589,14 +589,8 @@ def equations(document: str) -> Iterator[Equation]:
     >>> [str(equation) for equation in equations(tex)]
     ['a = b + c', 'a = d']
     """
-    for tex, display in displays(document):
-        if display:
-            yield from _equations(tex.removeprefix("\\begin{align*}\n").removesuffix("\n\\end{align*}"))
-
-
-def _equations(body: str) -> Iterator[Equation]:
     left = right = route = above = ""
-    for line in map(_without_phantom, _BREAK.split(body)):
+    for line in _lines(document):
         beside = " ".join(_ROUTE.findall(line))
         if re.match(r"&(\\quad)? *\\text\{", line):  # a route or a reason on a line of its own
             above = f"{above} {beside}".strip()
@@ -614,6 +608,14 @@ def _equations(body: str) -> Iterator[Equation]:
             right += " " + _INDENT.sub("", rest).strip()
     if right:
         yield Equation(left, right, route)
+
+
+def _lines(document: str) -> Iterator[str]:
+    """The lines of all displays; what is too long for one goes on in the next."""
+    for tex, display in displays(document):
+        if display:
+            body = tex.removeprefix("\\begin{align*}\n").removesuffix("\n\\end{align*}")
+            yield from map(_without_phantom, _BREAK.split(body))
 
 
 def _without_phantom(line: str) -> str:

@@ -308,6 +308,16 @@ def test_too_many_paths_to_list(run: Run, here: Path) -> None:
     refused(run("paths", "W_f", *LSTM, "--top", "2"), "--values FILE")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["scalar", "matrix"])
+def test_thousands_of_paths_are_verified(run: Run, form: str) -> None:
+    """4,214 elementary ones, all written out: nothing is said to have failed that has not."""
+    argv = ("derive", "W_f", "--cell", "lstm", "--form", form, "--granularity", "node", "--steps", "6", "--to", "json")
+    result = run(*argv)
+    assert result.json["result"]["paths"] == 4214 and result.json["verification"]["passed"]
+    assert result.code == 0
+
+
 def test_counts_of_paths_of_gated_cells(run: Run) -> None:
     """T(T+1)/2 over joint states; over states and over all quantities more and more."""
     for form in ("scalar", "matrix"):
@@ -453,6 +463,15 @@ def test_counts_of_a_jacobian(run: Run) -> None:
     result = run("jacobian", "--cell", "lstm", "--count", "--lag", "9999", *MATRIX)
     assert result.code == 0
     presentable(result.out)
+
+
+@pytest.mark.parametrize("form", ["scalar", "matrix"])
+def test_only_the_identity_neither_vanishes_nor_explodes(run: Run, form: str) -> None:
+    """Half of the state is carried on: over k steps that is 2^{−k}."""
+    for factor, stays in (("", True), ("0.5 * ", False), ("2 * ", False), ("-", False)):
+        out = run("jacobian", "--cell", f"h = {factor}h[t-1] + W @ x\ny = h", "--form", form).out
+        assert ("neither vanishes nor explodes" in out) is stays, factor
+        assert "no highway" not in out
 
 
 def test_lags_that_cannot_be(run: Run, here: Path) -> None:

@@ -141,7 +141,7 @@ def test_a_path_of_lag_k_carries_k_plus_1_slopes_and_k_recurrent_weights(T: int)
 @pytest.mark.parametrize("losses", ["all", "last"])
 @pytest.mark.parametrize("name", EVERY_CELL)
 def test_the_count_is_the_length_of_the_list(name: str, losses: str, granularity: str) -> None:
-    for T in range(1, 5):
+    for T in range(1, 4 if name in GATED and granularity == "node" else 5):
         model = unroll(EVERY_CELL[name], steps=T, losses=losses)
         goals = (*model.parameters, *model.initial_states, *(Quantity("x", s) for s in range(1, T + 1)))
         states = tuple(Quantity(state, t) for state in model.cell.states for t in range(1, T + 1))
@@ -291,7 +291,7 @@ BUILT_IN_SWEEP = [
     for cell in BUILT_IN
     for T in ((1, 2) if cell in GATED else (1, 2, 3))
     for loss in (("abstract",) if cell in GATED and T > 1 else ("abstract", "squared"))
-    for losses in ("all", "last")
+    for losses in (("last",) if cell in GATED and T > 1 else ("all", "last"))
 ]
 
 

@@ -12,17 +12,17 @@ import sympy as sp
 
 from rnn_symbolic.arrays import array_point
 from rnn_symbolic.cells import BUILT_IN, load_cell
-from rnn_symbolic.checking import check_gradient
+from rnn_symbolic.checking import check_at_random
 from rnn_symbolic.derivation import Derivation, default_granularity, derive_gradients
-from rnn_symbolic.forms import PathSum, Step, Written
+from rnn_symbolic.forms import PathSum, Rule, Step, Written
 from rnn_symbolic.gradients import gradients_at
 from rnn_symbolic.graph import GRANULARITIES
 from rnn_symbolic.jacobian import StateJacobian, jacobian_value
-from rnn_symbolic.matrix_valuation import MatrixValuation
+from rnn_symbolic.matrix_valuation import MatrixValuation, random_matrix_point
 from rnn_symbolic.model import Model, unroll
 from rnn_symbolic.numeric import Point
 from rnn_symbolic.paths import count_paths, graph, iter_paths
-from rnn_symbolic.sections import Part, Section
+from rnn_symbolic.sections import Part, Section, rule_of_row
 from rnn_symbolic.symbols import read
 from rnn_symbolic.valuation import random_point
 from rnn_symbolic.values import point_of
@@ -43,9 +43,7 @@ CHOICES: dict[str, dict[str, str]] = {
 @cache
 def models(cell: str, choice: str, steps: int = 2) -> tuple[Model, Model]:
     """A cell in scalar form and in matrix form."""
-    scalar, matrix = (
-        unroll(CELLS[cell], steps=steps, form=form, **CHOICES[choice]) for form in ("scalar", "matrix")
-    )
+    scalar, matrix = (unroll(CELLS[cell], steps=steps, form=form, **CHOICES[choice]) for form in ("scalar", "matrix"))
     return scalar, matrix
 
 
@@ -74,9 +72,8 @@ def at_size_1(point: Point, model: Model) -> Any:
 @pytest.mark.parametrize("cell", CELLS)
 def test_numbers(cell: str) -> None:
     """L, every gradient, states, outputs, the state Jacobian; of sequences of several lengths."""
-    for seed, (choice, steps) in enumerate([("squared", 1), ("collapsed", 3), ("mean", 4)]):
-        if cell == "linear" and choice == "collapsed":
-            choice = "squared"  # log y of a negative y has no value
+    second = "mean" if cell in ("linear", "d2l", "pascanu") else "collapsed"  # log y of a negative y has no value
+    for seed, (choice, steps) in enumerate([("squared", 1), (second, 3), ("mean", 4)]):
         scalar, matrix = models(cell, choice, steps)
         numbers = random_point(scalar, seed)
         point = point_of(at_size_1(numbers, matrix), matrix)
@@ -88,7 +85,9 @@ def test_numbers(cell: str) -> None:
         for name in expected:
             shape = np.shape(point.parameters.get(name, ()))
             assert np.size(found[name]) == 1 and (name not in point.parameters or found[name].shape == shape)
-            np.testing.assert_allclose(found[name].item(), expected[name].item(), rtol=1e-12, err_msg=f"{about}, {name}")
+            np.testing.assert_allclose(
+                found[name].item(), expected[name].item(), rtol=1e-12, err_msg=f"{about}, {name}"
+            )
             assert found.log10[name] == pytest.approx(expected.log10[name], abs=1e-10)
         if matrix.cell.uses_input:
             assert found.input_gradients is not None and expected.input_gradients is not None
@@ -107,12 +106,43 @@ def test_numbers(cell: str) -> None:
 @pytest.mark.parametrize("cell", ["leaky", "halved", "my", "own loss"])
 def test_cells_of_ones_own_at_other_sizes(cell: str) -> None:
     """What is right at size 1 must be right at every size; a number times a vector is τ I, and no number is."""
-    for seed in (1, 2):
-        for choice in ("squared", "mean"):
-            model = models(cell, choice, 3)[1]
-            names = [str(q) for q in (*model.parameters, *model.initial_states)]
-            verdicts = check_gradient(model, names)
-            assert verdicts.passed, (cell, choice, seed, [v for v in verdicts if v.status != "passed"])
+    for seed, choice in ((1, "squared"), (2, "mean")):
+        model = models(cell, choice, 3)[1]
+        names = [str(q) for q in (*model.parameters, *model.initial_states)]
+        verdicts = check_at_random(model, names, seed, batch=2)
+        assert verdicts.passed, (cell, choice, seed, [v for v in verdicts if v.status != "passed"])
+
+
+@pytest.mark.parametrize(
+    ("text", "block"),
+    [
+        (HALVED, "(1/2) I + diag(tanh′(W hₜ₋₁ + U xₜ)) W"),
+        (LEAKY, "(1 − τ) I + τ diag(tanh′(W hₜ₋₁ + U xₜ)) W"),
+        ("k = -h[t-1]\nh = k + W @ x\ny = h", "−I"),
+        ("scalar tau\nh = tau * h[t-1] / 2 + W @ x\ny = h", "(1/2) τ I"),
+        ("h = h[t-1] + 2 * h[t-1] + W @ x\ny = h", "I + 2 I"),
+    ],
+)
+def test_a_number_times_a_vector_is_a_matrix(text: str, block: str) -> None:
+    """A scalar in the place of a Jacobian is that multiple of I, or a sum would add it to every entry."""
+    jacobian = StateJacobian(unroll(text, form="matrix"), 1)
+    found = jacobian.blocks.at("h", "h", 1)
+    assert found is not None and str(Written(found.written)) == block
+    model = unroll(text, form="matrix", loss="squared", output_activation="tanh")
+    valuation = MatrixValuation(model, random_matrix_point(model, 3))
+    for lag in (1, 2, 3):
+        jacobian = StateJacobian(model, lag)
+        np.testing.assert_allclose(jacobian_value(jacobian, valuation), valuation.of(jacobian.name), atol=1e-14)
+
+
+@pytest.mark.parametrize("text", ["h = 0.5 * h[t-1] + W @ x\ny = h", "k = -h[t-1]\nh = k + W @ x\ny = h"])
+def test_rows_of_numbers_have_the_same_rule(text: str) -> None:
+    """∂⁺(c u)/∂u = c I because c is constant; nothing is nested."""
+    scalar, matrix = unroll(text), unroll(text, form="matrix")
+    (row, *_), (other, *_) = (
+        [edge for edge in model.table if edge.tail.name == "h" and edge.lag] for model in (scalar, matrix)
+    )
+    assert rule_of_row(row) is rule_of_row(other) is Rule.CONSTANT_MULTIPLE
 
 
 # --- records ------------------------------------------------------------------------------------------------------
@@ -191,8 +221,7 @@ def test_the_table_is_the_same(cell: str) -> None:
 @pytest.mark.parametrize("cell", CELLS)
 def test_common_sections_are_the_same(cell: str) -> None:
     """Forward pass, immediate partials, blocks, outputs, states: what the lines say by name they say of the same."""
-    scalar, matrix = models(cell, "abstract")
-    granularity = default_granularity(matrix)
+    granularity = default_granularity(models(cell, "abstract")[1])
     of_numbers, of_matrices = (d[0] for d in derivations(cell, "abstract", granularity))
     for part in (Part.FORWARD, Part.IMMEDIATE, Part.BLOCKS):
         found, expected = of_matrices.section(part), of_numbers.section(part)
