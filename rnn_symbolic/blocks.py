@@ -17,12 +17,14 @@ from rnn_symbolic.expressions import (
     ONE,
     ZERO,
     Blocks,
+    Call,
     Derivative,
     Expression,
     Identity,
     Quantity,
     add,
     chain,
+    children,
     joined,
     joint_name,
     multiply,
@@ -244,13 +246,23 @@ def ways_between(
                 yield from ((*term, *rest) for term in edge.terms)
 
 
-def is_weighted(way: Expression) -> bool:
-    """Whether a product holds a parameter."""
-    return any(isinstance(node, Quantity) and node.step is None for node in walk(way))
+def is_weighted(way: Expression, scalars: tuple[str, ...] = ()) -> bool:
+    """Whether a product holds a weight as a factor: a parameter that is no declared scalar.
+
+    Inside a function, as in logistic(W h), a parameter is no factor.
+    """
+    match way:
+        case Call():
+            return False
+        case Quantity(name, step):
+            return step is None and name not in scalars
+    return any(is_weighted(part, scalars) for part in children(way))
 
 
 def highways(blocks: StateBlocks) -> tuple[tuple[NamedBlock, Expression], ...]:
-    """The ways from a state to its own earlier value that pass no parameter: diag(f_t), diag(z_t), I.
+    """What leads from a state to its own value one step earlier without a weight: diag(f_t), diag(z_t), I.
+
+    Where several ways do, it is their sum, which is what multiplies along time.
 
     >>> from rnn_symbolic.model import unroll
     >>> from rnn_symbolic.printing import latex
@@ -260,10 +272,15 @@ def highways(blocks: StateBlocks) -> tuple[tuple[NamedBlock, Expression], ...]:
     found = []
     for state in blocks.states:
         block = blocks.at(state, state, 1)
-        for way, rules in block.ways if block is not None else ():
-            if not is_weighted(way) and not rules & {LocalRule.MATRIX, LocalRule.BLOCK}:
-                assert block is not None
-                found.append((block, way))
+        if block is None:
+            continue
+        free = [
+            way
+            for way, rules in block.ways
+            if not rules & {LocalRule.MATRIX, LocalRule.BLOCK} and not is_weighted(way, blocks.model.cell.scalars)
+        ]
+        if free:
+            found.append((block, add(*free)))
     return tuple(found)
 
 

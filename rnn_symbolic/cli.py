@@ -209,9 +209,7 @@ def _path_limit(parser: Parser) -> None:
 
 def _model_options(parser: Parser) -> None:
     group = parser.add_argument_group("model")
-    group.add_argument(
-        "--cell", default="elman", metavar="NAME|FILE", help="a built-in cell or a file with equations (elman)"
-    )
+    group.add_argument("--cell", metavar="NAME|FILE", help="a built-in cell or a file with equations (elman)")
     group.add_argument("--steps", type=whole_number(1), metavar="T", help="the number of steps (3, or the length of x)")
     group.add_argument(
         "--form", type=one_of("scalar", "matrix"), default="scalar",

@@ -22,10 +22,15 @@ MAX_RANDOM = 2_000_000
 
 def _cell(args: argparse.Namespace) -> Cell:
     """The cell that the options name; a notation may bring its own cell and its own L."""
-    if args.notation != "article":
-        from rnn_symbolic.notations import resolve
+    if args.notation != "article" and args.cell != "elman":  # an elman asked for by name stays one
+        from rnn_symbolic.notations import notation_named, resolve
 
-        args.cell, args.losses = resolve(args.notation, args.cell, args.losses)
+        asked = args.losses
+        args.cell, args.losses = resolve(args.notation, args.cell or "elman", asked)
+        own = notation_named(args.notation)
+        if asked is not None and own.losses is not None and args.cell == own.cell:
+            raise InputError(f"the network of {args.notation} takes the mean over the steps; leave --losses out")
+    args.cell = args.cell or "elman"
     cell = load_cell(args.cell)
     if args.form == "matrix":
         _shapes(cell, args.cell)

@@ -66,6 +66,8 @@ class Rule(Enum):
     ALONG_PATH_COLLAPSED = "along-path-collapsed"  # the same, with y_t − d_t for two neighbours
     SUM_OVER_PATHS = "sum-over-paths"  # ∂L/∂θ = Σ over all paths from L to θ
     SUM_TRANSPOSED = "sum-transposed"  # the same as a column: every product is transposed, its order reversed
+    SUM_OUTER = "sum-outer"  # … by a matrix: rᵀ vᵀ
+    SUM_OUTER_JACOBIAN = "sum-outer-jacobian"  # … by a matrix: v r
     SUM_JACOBIAN = "sum-jacobian"  # the same as a row; by a matrix, v in front of the row: its Jacobian layout
     DIAGONAL = "diagonal"  # ∂⁺φ(a)/∂a = diag(φ'(a)): component i depends on component i only
     ELEMENTWISE = "elementwise"  # ∂⁺(u ⊙ v)/∂v = diag(u)
@@ -84,6 +86,7 @@ class Rule(Enum):
     SLOPE_BY_VALUE = "slope-by-value"  # logistic'(o) = y (1 − y)
     JOINT_BLOCKS = "joint-blocks"  # the derivative of a joint state by its parts
     BLOCK = "block"  # a named block, expanded: the ways within one step
+    STATE_RECURSION = "state-recursion"  # M_k = Σ_j A^{(j)} M_{k−j}
     STATE_PRODUCT = "state-product"  # ∂S_t/∂S_{t−k} = J_t … J_{t−k+1}
     POWERS = "powers"  # equal neighbours as a power: nothing changes places
     NO_PATH = "no-path"  # no path leads from L to θ: the empty sum is 0

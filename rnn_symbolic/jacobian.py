@@ -72,18 +72,22 @@ class StateJacobian:
         if self.lag == 1:
             return ()
         blocks = self.blocks
-        terms: list[Expression] = []
         join = chain if self.model.form == "matrix" or blocks.several else multiply
         if blocks.lags(joint) == (1,):
             one = blocks.name(joint, joint, 1)
-            terms = [join(*(at_step(one, t) for t in range(T, T - self.lag, -1)))]
-        else:
-            for j in blocks.lags(joint):
-                if j <= self.lag:
-                    direct = at_step(blocks.name(joint, joint, j), T)
-                    rest = Derivative(Quantity(joint, T - j), Quantity(joint, T - self.lag), apart=True)
-                    terms.append(join(direct, rest) if j < self.lag else direct)
-        return (Step(Rule.STATE_PRODUCT, Written(self.name), Written(add(*terms)), subject=self.name.of),)
+            product = join(*(at_step(one, t) for t in range(T, T - self.lag, -1)))
+            return (Step(Rule.STATE_PRODUCT, Written(self.name), Written(product), subject=self.name.of),)
+        lines = []
+        for k in range(self.lag, 1, -1):  # ∂S_{s+k}/∂S_s by its last step
+            t, start = T - self.lag + k, Quantity(joint, T - self.lag)
+            terms: list[Expression] = []
+            for j in (j for j in blocks.lags(joint) if j <= k):
+                direct = at_step(blocks.name(joint, joint, j), t)
+                rest = Derivative(Quantity(joint, t - j), start, apart=True)
+                terms.append(join(direct, rest) if j < k else direct)
+            name = Derivative(Quantity(joint, t), start, apart=True)
+            lines.append(Step(Rule.STATE_RECURSION, Written(name), Written(add(*terms)), subject=name.of))
+        return tuple(lines)
 
     @property
     def layout(self) -> Blocks | None:

@@ -151,7 +151,7 @@ def _vectors(expression: Expression, names: Names) -> Expression:
             read_factors = [_vectors(factor, names) for factor in factors]
             vectors = tuple(f for f in read_factors if shape_of(f, names) != SCALAR)
             if len(vectors) < 2:
-                return expression if vectors == () else multiply(*_scalars_first(read_factors, names))
+                return multiply(*_scalars_first(read_factors, names))
             scalars = [f for f in read_factors if shape_of(f, names) == SCALAR]
             return multiply(*scalars, Multiply(vectors, vectors=True))
         case Apply(left, right):

@@ -173,7 +173,7 @@ def latex_chain(factors: tuple[Expression, ...], brace: Callable[[Expression], s
             merged[-1] = Diagonal(_elementwise(merged[-1].vector, factor.vector))
         else:
             merged.append(factor)
-    if len(merged) > 1:
+    if any(not isinstance(factor, Number) and _without_identity(factor) == (factor,) for factor in merged):
         merged = [scalar for factor in merged for scalar in _without_identity(factor)]
     sign, number = "", merged[0]
     if isinstance(number, Number) and number.value < 0:

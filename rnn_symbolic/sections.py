@@ -192,6 +192,8 @@ def rule_of_row(edge: Edge) -> Rule:
 def _rule_of_matrix_row(edge: Edge) -> Rule:
     rules = [factor.rule for factor in edge.terms[0]]
     plain = [rule for rule in rules if rule is not LocalRule.NUMBER]
+    if len(rules) > 1 and plain == [LocalRule.IDENTITY]:  # c u by u: c I
+        return Rule.CONSTANT_MULTIPLE
     if LocalRule.SUMMED in rules:
         return Rule.SUM_ROW
     if plain and all(rule is LocalRule.COEFFICIENT for rule in plain):
@@ -408,8 +410,17 @@ def sum_section(plan: Plan, g: Graph, shown: tuple[Path, ...], gaps: tuple[int, 
         return Section(Part.SUM, (step,), g.goal)
     terms = tuple(_terms(plan, g, shown))
     paths = PathSum(g.goal, terms, g.count(), gaps, g.granularity)
-    rules = {"": Rule.SUM_OVER_PATHS, "gradient": Rule.SUM_TRANSPOSED, "jacobian": Rule.SUM_JACOBIAN}
-    return Section(Part.SUM, (Step(rules[plan.layout], plan.total(g.goal), paths, subject=g.goal),), g.goal)
+    rule = _SUM_RULES[plan.layout, plan.model.is_matrix(g.goal)]
+    return Section(Part.SUM, (Step(rule, plan.total(g.goal), paths, subject=g.goal),), g.goal)
+
+
+_SUM_RULES = {
+    ("", False): Rule.SUM_OVER_PATHS,
+    ("gradient", False): Rule.SUM_TRANSPOSED,
+    ("gradient", True): Rule.SUM_OUTER,
+    ("jacobian", False): Rule.SUM_JACOBIAN,
+    ("jacobian", True): Rule.SUM_OUTER_JACOBIAN,
+}
 
 
 def _terms(plan: Plan, g: Graph, shown: tuple[Path, ...]) -> Sequence[PathProduct | Oriented]:

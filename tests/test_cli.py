@@ -205,7 +205,10 @@ def test_every_command_in_every_format_and_language(run: Run, point: Path, argv:
         presentable(result.out)
     elif "--standalone" in argv:
         assert result.out.startswith("\\documentclass") and result.out.endswith("\\end{document}\n")
-    if "zh" in argv and argv[0] not in ("article", "cells"):  # both take a second, or say the same
+    if ("text" in argv or "--standalone" in argv) and argv[0] not in (
+        "article",
+        "cells",
+    ):  # both take a second, or say the same
         assert run(*argv) == result
 
 
@@ -231,14 +234,14 @@ def test_the_languages_differ_in_words_alone(run: Run, point: Path) -> None:
 
 
 @pytest.mark.parametrize("cell", ["elman", "irnn", "linear", "residual", "lag2", GATED, TWO_STATES, LONG_NAMES])
-@pytest.mark.parametrize("steps", [1, 2, 8])
+@pytest.mark.parametrize("steps", [2, 8])
 def test_text_is_never_wider_than_a_hundred_columns(run: Run, folder: Path, cell: str, steps: int) -> None:
     fits(run, folder, cell, steps)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", ["elman", "irnn", "linear", "residual", "lag2", GATED, TWO_STATES, LONG_NAMES])
-@pytest.mark.parametrize("steps", [3, 4, 5, 6, 7, 100])
+@pytest.mark.parametrize("steps", [1, 4, 6, 7, 100])
 def test_text_is_never_wider_than_a_hundred_columns_slow(run: Run, folder: Path, cell: str, steps: int) -> None:
     fits(run, folder, cell, steps)
 
@@ -943,9 +946,9 @@ def test_anything_anywhere_is_refused_in_one_line(
         monkeypatch.setattr(sys, "stdin", nothing)
         assert run(text).code in (0, 2)
         starts = {"derive": ["W_x"], "paths": ["W_x"], "gradient": ["--values", "nope"]}
+        (commands,) = (a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
         for command in COMMANDS:
             start = starts.get(command, [])
-            (commands,) = (a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
             for option in commands.choices[command].options():
                 if option not in ("-o", "--output", "--help", "-h", "--force", "--verify", "--all", "--standalone"):
                     given = [] if option == "--values" else start

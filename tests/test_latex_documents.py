@@ -114,9 +114,11 @@ def test_formulas_of_a_representative_part_parse() -> None:
         collect_model(formulas, name, model, depths=(3,), languages=("en",))
     for cell in ("elman", "linear", "residual", "lstm", "gru"):
         model = unroll(cell, steps=3, form="matrix", output_activation="softmax", loss="cross-entropy")
-        collect_model(formulas, f"{cell}, matrices", model, depths=(3,))
-    collect_model(formulas, "T = 100", unroll("elman", steps=100), languages=("en",))
-    collect_model(formulas, "T = 100, matrices", unroll("lstm", steps=100, form="matrix"), languages=("zh",))
+        collect_model(formulas, f"{cell}, matrices", model, depths=(3,), languages=("en",))
+    collect_model(formulas, "T = 100", unroll("elman", steps=100), depths=(3,), languages=("en",))
+    collect_model(
+        formulas, "T = 100, matrices", unroll("lstm", steps=100, form="matrix"), depths=(2,), languages=("zh",)
+    )
     for language in ("en", "zh"):
         for table in tables(language):
             collect_document(formulas, f"table, {language}", table)

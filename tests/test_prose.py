@@ -181,7 +181,8 @@ def lectures(language: str) -> None:
         goals = (*model.parameters, *model.initial_states, model.resolve("y_1"))
         for layout in ("gradient", "jacobian") if model.form == "matrix" else ("gradient",):
             derivations = derive_gradients(model, goals, layout=layout)
-            found = verify_all(derivations, symbolic=model.cell.name == "elman" and model.loss == "abstract")
+            proved = model.cell.name == "elman" and (model.loss == "abstract" or model.output_activation == "softmax")
+            found = verify_all(derivations, symbolic=proved)
             derivation_document(derivations, language=language, depth=3, layout=layout, verifications=found)
         jacobian_document(StateJacobian(model, 2), language, depth=3)
 

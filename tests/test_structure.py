@@ -78,7 +78,7 @@ DERIVATIONS: dict[str, tuple[str, dict[str, Any], str, list[Part]]] = {
     "lstm": ("lstm", {"steps": 2}, "W_f", [part for part in Part if part not in (Part.OUTPUTS, Part.COLLECTED)]),
     "lstm, matrices": (
         "lstm",
-        {"form": "matrix", "steps": 7},
+        {"form": "matrix", "steps": 2},
         "h_0",
         [part for part in Part if part not in (Part.OUTPUTS, Part.COLLECTED)],
     ),

@@ -429,21 +429,21 @@ def quick(derivation: Derivation, whole: Derivation) -> Derivation:
 
 
 SPOILED = [
-    ("elman", 3, "W_x", {}, 1),
+    ("elman", 3, "W_x", {}, 2),
     ("elman", 2, "h_0", {"losses": "last"}, 1),
-    ("elman", 8, "W_h", {}, 3),
+    ("elman", 8, "W_h", {}, 5),
     ("elman", 2, "W_y", {"loss": "squared", "activation": "tanh"}, 1),
     ("elman", 2, "W_h", {"loss": "cross-entropy", "activation": "logistic"}, 1),
     ("residual", 3, "b_h", {}, 3),
     ("lag2", 7, "W_x", {}, 5),
     (LSTM, 2, "W_f", {}, 5),
-    ("elman", 2, "W_x", {"form": "matrix"}, 2),
-    ("elman", 2, "W_h", {"form": "matrix", "layout": "jacobian", "losses": "mean"}, 3),
-    ("elman", 1, "h_0", {"form": "matrix", "loss": "cross-entropy", "output_activation": "softmax"}, 1),
+    ("elman", 2, "W_x", {"form": "matrix"}, 3),
+    ("elman", 2, "W_h", {"form": "matrix", "layout": "jacobian", "losses": "mean"}, 4),
+    ("elman", 1, "h_0", {"form": "matrix", "loss": "cross-entropy", "output_activation": "softmax"}, 2),
     ("elman", 8, "W_h", {"form": "matrix"}, 23),
-    ("linear", 3, "W_h", {"form": "matrix"}, 4),
+    ("linear", 2, "W_h", {"form": "matrix"}, 4),
     ("residual", 2, "b_h", {"form": "matrix"}, 4),
-    ("lstm", 2, "W_f", {"form": "matrix"}, 5),
+    ("lstm", 2, "W_f", {"form": "matrix"}, 7),
     ("lstm", 2, "c_0", {"form": "matrix", "layout": "jacobian"}, 5),
     ("gru", 2, "U_n", {"form": "matrix"}, 5),
 ]

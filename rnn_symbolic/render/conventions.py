@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rnn_symbolic.blocks import highways, is_weighted
-from rnn_symbolic.expressions import Blocks, Call, Expression, Identity, Number, Quantity, walk
+from rnn_symbolic.expressions import ONE, Blocks, Call, Expression, Identity, Quantity, walk
 from rnn_symbolic.forms import with_index
 from rnn_symbolic.functions import FUNCTIONS, LOSS_ONLY, MATRIX_ONLY, slope
 from rnn_symbolic.graph import state_blocks
@@ -60,12 +60,19 @@ def _shape_latex(shape: tuple[str, ...]) -> str:
 
 def _joint_convention(model: Model, words: Prose) -> str:
     blocks = state_blocks(model)
-    states = blocks.states
+    states, joint = blocks.states, blocks.joint
+    further = [lag for lag in blocks.lags(joint) if lag > 1]
+    more = words.say("immediate-blocks", block=latex(blocks.name(joint, joint, further[0]))) if further else ""
     if len(states) == 1:
-        return words.say("single-joint", block=latex(blocks.name(states[0], states[0], 1)))
+        return words.say("single-joint", block=latex(blocks.name(joint, joint, 1))) + more
     column = Blocks(tuple((Quantity(state, 0, "t"),) for state in states))
-    joint = f"{latex(Quantity(blocks.joint, 0, 't'))} = {latex(column)}"
-    return words.say("joint", joint=joint, block=latex(blocks.name(states[-1], states[0], 1)))
+    text = words.say(
+        "joint",
+        joint=f"{latex(Quantity(joint, 0, 't'))} = {latex(column)}",
+        block=latex(blocks.name(states[-1], states[0], 1)),
+        loss=latex(blocks.name("l", joint, 0)),
+    )
+    return text + more
 
 
 def highway_texts(model: Model, words: Prose) -> list[str]:
@@ -74,13 +81,14 @@ def highway_texts(model: Model, words: Prose) -> list[str]:
     texts = []
     for block, way in found:
         name = latex(block.name)
-        if isinstance(way, Identity | Number):
+        if way == ONE or isinstance(way, Identity):
             texts.append(words.say("highway-identity", block=name, way=latex(way)))
             continue
         inner = latex_factor(with_index(way))
         product = rf"\prod_{{j=s+1}}^{{t}} {inner}"
         text = words.say("highway", block=name, way=latex(way), product=product)
-        if all(other == way or is_weighted(other) for other, _ in block.ways):
+        weighted = [other for other, _ in block.ways if is_weighted(other, model.cell.scalars)]
+        if weighted and len(weighted) + 1 == len(block.ways):
             text += words.say("highway-others")
         texts.append(text)
     return texts or [words.say("no-highway")]

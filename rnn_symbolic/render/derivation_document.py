@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
+from rnn_symbolic.blocks import highways
 from rnn_symbolic.derivation import Derivation
 from rnn_symbolic.expressions import Quantity
 from rnn_symbolic.forms import Collected, PathSum, Rule, Step
-from rnn_symbolic.graph import Path
+from rnn_symbolic.graph import Path, state_blocks
 from rnn_symbolic.model import Model
 from rnn_symbolic.printing import latex_quantity, without_macros
 from rnn_symbolic.render.conventions import conventions, highway_texts
@@ -28,6 +29,7 @@ from rnn_symbolic.render.prose import Prose, prose
 from rnn_symbolic.render.text import inline_text
 from rnn_symbolic.render.words import count_text
 from rnn_symbolic.sections import Part, Section
+from rnn_symbolic.table import LocalRule
 from rnn_symbolic.unicode import plain
 from rnn_symbolic.verification import PROOF_PATHS, PROOF_STEPS, Check, Verification
 
@@ -60,8 +62,7 @@ def derivation_document(
         for section in derivations[0].sections:
             if section.goal is None:
                 blocks += writer.section(section)
-                if section.part is Part.BLOCKS:
-                    blocks += [Paragraph(text) for text in highway_texts(model, words)]
+                blocks += [Paragraph(text) for text in _highways(section, derivations[0], words)]
     ordered = False
     for derivation in derivations:
         if several:
@@ -220,7 +221,21 @@ def rule_reason(rule: Rule, steps: Sequence[Step], words: Prose, matrix: bool) -
 
 def _slopes_between(derivation: Derivation) -> bool:
     """Whether slopes stand between the weights that repeat along time, so that no powers can be collected."""
-    return not derivation.section(Part.COLLECTED).steps and derivation.model.steps > 1
+    if derivation.plan.granularity == "step" or derivation.model.steps == 1:
+        return False
+    blocks = state_blocks(derivation.model)
+    found = (blocks.at(p, q, 1) for p in blocks.states for q in blocks.states)
+    return any({LocalRule.SLOPE, LocalRule.MATRIX} <= rules for block in found if block for _, rules in block.ways)
+
+
+def _highways(section: Section, derivation: Derivation, words: Prose) -> list[str]:
+    """What the Jacobian of the state holds without a weight, said once: with its blocks, or with the states."""
+    if section.part is Part.BLOCKS:
+        return highway_texts(derivation.model, words)
+    if section.part is Part.STATES and derivation.plan.granularity != "step" and derivation.model.form == "matrix":
+        has_one = derivation.model.cell.states and highways(state_blocks(derivation.model))
+        return highway_texts(derivation.model, words) if has_one else []
+    return []
 
 
 _Marked = tuple[Step | None, bool]
@@ -276,12 +291,16 @@ def checked(verifications: Sequence[Verification], words: Prose, model: Model) -
                 items.append(words.say("checked-lines-skipped", skipped=skipped))
         if not passed and not failed and findings:
             if check is Check.SYMPY:
-                items.append(words.say("checked-sympy-skipped", T=PROOF_STEPS, paths=PROOF_PATHS))
+                softmax = findings[0][1].detail == "softmax"
+                limits = {"T": PROOF_STEPS, "paths": PROOF_PATHS}
+                items.append(
+                    words.say("checked-sympy-softmax") if softmax else words.say("checked-sympy-skipped", **limits)
+                )
             elif check is Check.COUNT:
                 items.append(words.say("checked-count-skipped", number=count_text(sum(f.number for _, f in findings))))
             else:
                 items.append(words.say("checked-none", detail=_harmless(findings[0][1].detail)))
-        if not findings and check is Check.SYMPY:
+        if not findings and check is Check.SYMPY and model.steps <= PROOF_STEPS:
             items.append(words.say("checked-sympy-hint", T=PROOF_STEPS))
     return tuple(items)
 

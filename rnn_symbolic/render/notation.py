@@ -195,7 +195,8 @@ class Alphabet:
     def _place_of_step(self, symbol: _Symbol, others: list[str], known: bool) -> int | None:
         r"""Which of the further parts of a subscript is the step, as t-1 in h_{t-1} and 3 in a_{3,i}."""
         base = symbol[0]
-        if symbol in self.parameters or base in _NO_STEPS or not (known or _is_letter(base) or r"\mathcal" in base):
+        size = base in _NO_STEPS and not known  # n_{x}; an n_{t} of the cell is a quantity
+        if symbol in self.parameters or size or not (known or _is_letter(base) or r"\mathcal" in base):
             return None
         patterns = (_STEP, _INDEX) if known or not _is_letter(base) else (_STEP,)
         for pattern in patterns:

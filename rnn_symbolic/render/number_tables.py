@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from rnn_symbolic.checking import Verdict, Verdicts
-from rnn_symbolic.expressions import Derivative, Quantity
+from rnn_symbolic.expressions import Derivative, Quantity, Transpose
 from rnn_symbolic.model import Model
 from rnn_symbolic.printing import latex, latex_name
 from rnn_symbolic.render.amounts import SMALL, amount_json, amount_text, entries_text, largest_text, log10_text
@@ -38,8 +38,10 @@ def gradient_document(valuation: Valuation | MatrixValuation, language: str) -> 
     return Document(say(language, "gradient-title"), blocks, language)
 
 
-def _gradient_latex(quantity: Quantity) -> str:
-    return f"${latex(Derivative(Quantity('L'), quantity))}$"
+def _gradient_latex(quantity: Quantity, matrix: bool = False) -> str:
+    """∂L/∂q, or of arrays, whose numbers have the shape of q, ∇_q L."""
+    derivative = Derivative(Quantity("L"), quantity)
+    return f"${latex(Transpose(derivative) if matrix else derivative)}$"
 
 
 def _number_table(valuation: Valuation, goals: tuple[Quantity, ...], language: str) -> Table:
@@ -59,7 +61,7 @@ def _array_blocks(valuation: MatrixValuation, goals: tuple[Quantity, ...], langu
     loss = say(language, "point-sizes", loss=number(_of(valuation, "L", None)), sizes=listed)
     rows, entries = [], []
     for quantity in goals:
-        amount, name = valuation.gradient(quantity), _gradient_latex(quantity)
+        amount, name = valuation.gradient(quantity), _gradient_latex(quantity, matrix=True)
         shape, largest = dimensions(amount.value.shape), largest_text(amount, language)
         rows.append((name, shape, amount_text(amount), log10_text(amount), largest))
         if (text := entries_text(amount)) is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnn_symbolic.derivation import default_granularity
-from rnn_symbolic.expressions import Derivative, Quantity
+from rnn_symbolic.expressions import Derivative, Quantity, Transpose
 from rnn_symbolic.forms import orient
 from rnn_symbolic.graph import Path
 from rnn_symbolic.paths import graph
@@ -54,9 +54,13 @@ def paths_document(survey: Survey, language: str, style: PathStyle | None = None
         blocks.append(Paragraph(say(language, "paths-top", shown=len(survey.paths), count=count)))
     if survey.paths:
         apart = _blocks_apart(survey)
-        blocks.append(_path_table(survey, language, style, products=not apart or survey.granularity == "step"))
+        products = not apart or survey.granularity == "step"
+        if products and survey.model.form == "matrix":
+            blocks.append(Paragraph(say(language, f"product-{style.layout}", goal=goal)))
+        blocks.append(_path_table(survey, language, style, products=products))
         if apart:
-            blocks += [Paragraph(say(language, "blocks-once")), _block_table(survey, language)]
+            key = "blocks-named" if survey.granularity == "step" else "blocks-once"
+            blocks += [Paragraph(say(language, key)), _block_table(survey, language)]
     if survey.groups:
         blocks.append(_group_table(survey.groups, survey.by or "lag", language))
     if survey.total is not None and survey.count:
@@ -66,7 +70,9 @@ def paths_document(survey: Survey, language: str, style: PathStyle | None = None
 
 def _total_text(survey: Survey, language: str) -> str:
     assert survey.total is not None
-    derivative, amount = f"${latex(Derivative(Quantity('L'), survey.goal))}$", amount_text(survey.total)
+    named = Derivative(Quantity("L"), survey.goal)
+    arrays = survey.model.form == "matrix"  # whose numbers have the shape of the goal
+    derivative, amount = f"${latex(Transpose(named) if arrays else named)}$", amount_text(survey.total)
     if value_column(survey.total) == "value":
         return say(language, "total", derivative=derivative, value=amount)
     entries = entries_text(survey.total)

@@ -47,7 +47,9 @@ ENGLISH = Prose(
         Rule.LAST_LOSS: "last loss only",
         Rule.MEAN_LOSS: "mean loss",
         Rule.SUM_TRANSPOSED: "transposed, in reversed order",
-        Rule.SUM_JACOBIAN: "rows; by a matrix, v times a row",
+        Rule.SUM_JACOBIAN: "rows, in the order of the route",
+        Rule.SUM_OUTER: "outer products, the rows transposed",
+        Rule.SUM_OUTER_JACOBIAN: "v times a row",
         Rule.DIAGONAL: "elementwise function: diagonal",
         Rule.ELEMENTWISE: "elementwise product: diagonal",
         Rule.MATRIX: "linear: the matrix itself",
@@ -66,6 +68,7 @@ ENGLISH = Prose(
         Rule.JOINT_BLOCKS: "by blocks",
         Rule.BLOCK: "ways within the step",
         Rule.STATE_PRODUCT: "step by step",
+        Rule.STATE_RECURSION: "by the last step",
         Rule.POWERS: "equal neighbours",
         Rule.ADDEND: "an addend",
         Rule.CONSTANT_MULTIPLE: "constant multiple",
@@ -95,9 +98,12 @@ ENGLISH = Prose(
         Rule.MEAN_LOSS: "The loss of the whole sequence is the mean of the losses of its steps: each counts with the factor $1/T$.",
         Rule.SUM_TRANSPOSED: "A total derivative is the sum over all paths. Along a path the factors multiply to a row; the gradient is "
         "a column, so each product is transposed, and $(A\\,B)^{\\top} = B^{\\top} A^{\\top}$ reverses its order: read from right to "
-        "left, it goes from the loss back to the parameter. A diagonal matrix is its own transpose. By a matrix, the last factor $v^{\\top} \\otimes I$ "
-        "turns the row $r$ into the outer product $r^{\\top} v^{\\top}$, which has the shape of the parameter.",
-        Rule.SUM_JACOBIAN: "A total derivative is the sum over all paths, each a product in the order of its route: a row. By a matrix, "
+        "left, it goes from the loss back to the parameter. A diagonal matrix is its own transpose.",
+        Rule.SUM_OUTER: "A total derivative is the sum over all paths. Along a path the factors multiply to a row $r$, and the last of them, "
+        "$v^{\\top} \\otimes I$, makes it a row of the stacked parameter. As a matrix of the parameter's shape that is the outer product $r^{\\top} v^{\\top}$, "
+        "with $r$ transposed: $(A\\,B)^{\\top} = B^{\\top} A^{\\top}$ reverses its order.",
+        Rule.SUM_JACOBIAN: "A total derivative is the sum over all paths, each a product in the order of its route: a row.",
+        Rule.SUM_OUTER_JACOBIAN: "A total derivative is the sum over all paths, each a product in the order of its route: a row. By a matrix, "
         "a row $r$ with last factor $v^{\\top} \\otimes I$ is written $v\\,r$: the numerator layout, the transposed shape of the parameter.",
         Rule.DIAGONAL: "The function acts on each component by itself, so the Jacobian of <subject> is diagonal, with the slopes on it.",
         Rule.ELEMENTWISE: "It stands in an elementwise product of <subject>: each component is multiplied by its own factor, a diagonal matrix.",
@@ -108,14 +114,15 @@ ENGLISH = Prose(
         Rule.LOSS_ROW: "A number differentiated by a column is a row: the transposed gradient of the loss.",
         Rule.SUM_ROW: "A sum over the components of elementwise terms: each component has its own slope, and together they are a row.",
         Rule.SOFTMAX: "Every component of softmax depends on every argument through the normalisation: $\\operatorname{diag}(p) - p\\,p^{\\top}$, not diagonal.",
-        Rule.SOFTMAX_CROSS_ENTROPY: "With $y = \\operatorname{softmax}(o)$ the two factors multiply to the row $(y - d)^{\\top}$: nothing is left that could be divided by zero.",
+        Rule.SOFTMAX_CROSS_ENTROPY: "With $y = \\operatorname{softmax}(o)$ the two factors multiply to the row $(y - d)^{\\top}$: along a path, nothing is left that could be divided by zero.",
         Rule.DISTRIBUTE: "The row is multiplied into both terms of the Jacobian.",
         Rule.DIVIDE_OUT: "The quotient and the product with $y$ undo each other, component by component; $\\mathbf{1}^{\\top} d$ is the sum of the target.",
         Rule.FACTOR_OUT: "What is left is one row.",
         Rule.TARGETS_SUM_TO_ONE: "A target is a distribution: $\\mathbf{1}^{\\top} d_{t} = 1$. Where it is not, the line before is the one that holds, and numbers are computed with it.",
         Rule.SLOPE_BY_VALUE: "The slope of the logistic function is $y \\odot (1 - y)$.",
         Rule.JOINT_BLOCKS: "A derivative of several quantities by several: its blocks, rows in the order of the states; 0 where nothing leads.",
-        Rule.BLOCK: "The sum over the ways within one step; a way through another state of the same step uses that state's own block.",
+        Rule.BLOCK: "The ways that lead there within one step, added where there are several; a way through another state of that step uses that state's own block.",
+        Rule.STATE_RECURSION: "The last step looks back by more than one step: one term for each step that it looks back to, times what leads on from there.",
         Rule.STATE_PRODUCT: "The chain rule from state to state: one Jacobian for each step, the latest first. They do not commute.",
         Rule.POWERS: "Equal neighbours are written as a power. Nothing changes places: no activation stands between the matrices.",
         Rule.ADDEND: "It is an addend of <subject>, so the immediate partial is 1.",
@@ -139,7 +146,7 @@ ENGLISH = Prose(
         Rule.NO_PATH: "No path leads from $L$ to <subject>: the empty sum is 0.",
         Rule.COLLECT: "Scalars commute, so the slopes and the recurrent weights can be brought together.",
         Rule.GROUP_BY_ENTRY: "The paths that enter at one step through one equation have their last factors in common; what stands before "
-        "these, added over all such paths, is the derivative of $L$ written in front.",
+        "these, added over all such paths, is the derivative of $L$ that each term names.",
     },
     phrases={
         "title": "The gradient of $L$ with respect to <goal>",
@@ -194,7 +201,8 @@ ENGLISH = Prose(
         "checked-lines-skipped": "Lines too long to be evaluated in the same way: <skipped>.",
         "checked-gradient": "The sum over all paths (<number> in all) equals a complex step of the forward pass (relative error <error>).",
         "checked-adjoint": "The adjoint recursion over the table gives the same (gradients compared: <number>, relative error <error>).",
-        "checked-count": "As many paths are listed as dynamic programming counts: <number>.",
+        "checked-count": "Enumerating the paths one by one gives as many as dynamic programming counts: <number>.",
+        "checked-sympy-softmax": "SymPy's proof is made at size 1, where softmax is the constant 1; it would prove nothing here.",
         "checked-count-skipped": "Counted by dynamic programming, not listed: <number> paths.",
         "checked-sympy": "Proved: the sum over the paths minus SymPy's own derivative of the inlined loss expands to 0, for "
         "every $\\sigma$ and $\\ell_{t}$ that the model leaves open.",
@@ -220,19 +228,22 @@ ENGLISH = Prose(
         "matrix-elementwise": "$\\odot$, quotients, powers and functions act on each component; a number added to a vector is added to each component.",
         "matrix-sizes": "Shapes: <shapes>.",
         "joint": "$<joint>$ stands for the states of step $t$, one under another. In a block such as $<block>$ the other states of the earlier step "
-        "stand still: a path leaves that step by an edge to the next one.",
+        "stand still: a path leaves that step by an edge to the next one. In $<loss>$ and in the derivative of $L$ by the joint state the states "
+        "of step $t$ are independent of one another too; only what a quantity does to the joint state of its own step includes what "
+        "one state does to another there.",
+        "immediate-blocks": " In $<block>$ the states in between stand still too: it is the immediate partial of the whole step.",
         "single-joint": "In $<block>$ only what step $t$ does with the state counts.",
         "target-sum": "Targets are distributions: the components of $d_{t}$ sum to 1.",
-        "ordered": "Matrices do not commute: the factors of a path stay in the order of its route, and $\\sigma'^{k} W^{k-1}$ is not available, "
-        "because a slope stands between any two weights.",
+        "ordered": "Matrices do not commute: the factors of a path stay in order. Slopes stand between the recurrent weights, so these are not "
+        "neighbours, and the shorthand $\\sigma'^{k} W^{k-1}$ of the scalar form is not available.",
         "highway": "$<block>$ contains $<way>$: a way from the state to itself that passes no weight. Along several steps it multiplies to "
         "$<product>$, the highway: this direct path carries no power of a weight matrix.",
-        "highway-others": " Every other way from the state to itself passes a weight.",
+        "highway-others": " Every other way within this block passes a weight.",
         "softmax": "$\\operatorname{softmax}(z)_{i} = \\exp(z_{i})/\\sum_{k} \\exp(z_{k})$; its Jacobian is $\\operatorname{diag}(p) - p\\,p^{\\top}$ with "
         "$p = \\operatorname{softmax}(z)$.",
         "highway-identity": "$<block>$ contains the identity, the skip: a way from the state to itself that passes neither weight nor slope. Along any "
         "number of steps it stays $<way>$: this direct path neither vanishes nor explodes.",
-        "no-highway": "Every way from the state to itself passes a weight: there is no highway.",
+        "no-highway": "Every way from a state to its own value one step earlier passes a weight: there is no highway.",
         "checked-size": "SymPy's proof is made for the reading at size 1.",
     },
     matrix_intros={
@@ -240,7 +251,7 @@ ENGLISH = Prose(
         "later ones. The row $\\partial L/\\partial q$ is the sum over them: what each receives, times the Jacobian that leads from it to $q$; as a "
         "column, the transposed Jacobian times what the reader receives.",
         Part.IMMEDIATE: "Each equation is differentiated once, by each quantity on its right-hand side, while all others are held fixed. "
-        "This table, at a generic step $t$, is all the calculus there is; why each entry is a matrix, a diagonal or an outer product is said beside it.",
+        "This table, at a generic step $t$, is all the calculus there is; why each entry is a matrix, a diagonal or a Kronecker product is said beside it.",
         Part.PATHS: "A path starts at the loss of one step and follows the readers backwards until an equation mentions <goal>. Their number is <count>. "
         "The value of a path is the product of the Jacobians from each node to the next, in the order of the route, which stands in the margin.",
         Part.COLLECTED: "No activation stands between the recurrent matrices here, so equal ones are neighbours.",
@@ -248,9 +259,9 @@ ENGLISH = Prose(
     matrix_reasons={
         Rule.CONSTANT_MULTIPLE: "It stands in <subject> times a constant: that constant, times the identity.",
         Rule.NESTED: "Operations nested in one equation: the chain rule, the outermost first, so that each Jacobian is applied to what stands right of it.",
-        Rule.ONLY_READER: "One reader each, so one term: <subject>. What the reader receives is multiplied by the Jacobian that leads to it; as a "
+        Rule.ONLY_READER: "For <subject>: one reader, so one term. What the reader receives is multiplied by the Jacobian that leads to it; as a "
         "column, by the transposed Jacobian from the left.",
-        Rule.SUM_OVER_READERS: "Several readers each, and one term for each of them: <subject>. Each term is what the reader receives times the "
+        Rule.SUM_OVER_READERS: "For <subject>: several readers, and one term for every reader. Each term is what the reader receives times the "
         "Jacobian that leads to it; as a column, the transposed Jacobian stands on the left.",
         Rule.ALONG_PATH: "Every immediate partial is replaced by its entry in the table; the order is that of the route, and may not be changed.",
     },
@@ -267,7 +278,13 @@ ENGLISH = Prose(
         Rule.SOFTMAX: "Entry by entry: with $p_{i} = \\exp(z_{i})/\\sum_{k} \\exp(z_{k})$ one has $\\partial p_{i}/\\partial z_{j} = p_{i}\\,\\delta_{ij} - p_{i}\\,p_{j}$.",
         Rule.SUM_TRANSPOSED: "Entry by entry: $(\\nabla_{q} L)_{j} = \\sum_{i} (\\partial L/\\partial r_{i})\\,(\\partial r_{i}/\\partial q_{j}) = \\sum_{i} (J^{\\top})_{ji}\\,(\\nabla_{r} L)_{i}$, "
         "and $((A\\,B)^{\\top})_{ij} = \\sum_{k} A_{jk}\\,B_{ki} = (B^{\\top} A^{\\top})_{ij}$.",
-        Rule.SUM_JACOBIAN: "Entry by entry: $(\\partial L/\\partial W)_{lk} = \\partial L/\\partial W_{kl} = r_{k}\\,v_{l} = (v\\,r)_{lk}$.",
+        Rule.SUM_OUTER_JACOBIAN: "Entry by entry: $(\\partial L/\\partial W)_{lk} = \\partial L/\\partial W_{kl} = r_{k}\\,v_{l} = (v\\,r)_{lk}$.",
+        Rule.SUM_OUTER: "Entry by entry: $(\\nabla_{W} L)_{kl} = \\partial L/\\partial W_{kl} = r_{k}\\,v_{l} = (r^{\\top} v^{\\top})_{kl}$, and $((A\\,B)^{\\top})_{ij} = \\sum_{k} A_{jk}\\,B_{ki} = (B^{\\top} A^{\\top})_{ij}$.",
+        Rule.SUM_JACOBIAN: "Entry by entry: $(\\partial L/\\partial q)_{j} = \\sum_{i} (\\partial L/\\partial r_{i})\\,(\\partial r_{i}/\\partial q_{j})$, a row times a matrix.",
+        Rule.STATE_PRODUCT: "Entry by entry: $\\partial p_{i}/\\partial q_{j} = \\sum_{k} (\\partial p_{i}/\\partial r_{k})\\,(\\partial r_{k}/\\partial q_{j})$ over the components $k$ of the state in between.",
+        Rule.JOINT_BLOCKS: "Entry by entry: the entry in the rows of $p$ and the columns of $q$ is $\\partial p_{i}/\\partial q_{j}$.",
+        Rule.SOFTMAX_CROSS_ENTROPY: "Entry by entry: $-\\sum_{i} (d_{i}/y_{i})\\,(y_{i}\\,\\delta_{ij} - y_{i}\\,y_{j}) = -d_{j} + y_{j} \\sum_{i} d_{i}$.",
+        Rule.GROUP_BY_ENTRY: "Entry by entry: $\\sum_{t} \\sum_{i} (\\partial \\ell_{t}/\\partial r_{i})\\,(\\partial r_{i}/\\partial q_{j}) = \\sum_{i} (\\partial L/\\partial r_{i})\\,(\\partial r_{i}/\\partial q_{j})$.",
         Rule.ONLY_READER: "Entry by entry: $\\partial L/\\partial q_{j} = \\sum_{i} (\\partial L/\\partial r_{i})\\,(\\partial r_{i}/\\partial q_{j})$, the sum over the components of the reader $r$.",
         Rule.SUM_OVER_READERS: "Entry by entry: $\\partial L/\\partial q_{j} = \\sum_{r} \\sum_{i} (\\partial L/\\partial r_{i})\\,(\\partial r_{i}/\\partial q_{j})$, over the readers $r$ and their components.",
         Rule.NESTED: "Entry by entry: $\\partial p_{i}/\\partial q_{j} = \\sum_{k} (\\partial p_{i}/\\partial z_{k})\\,(\\partial z_{k}/\\partial q_{j})$, the product of two matrices.",

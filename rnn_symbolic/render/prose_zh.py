@@ -42,7 +42,9 @@ CHINESE = Prose(
         Rule.LAST_LOSS: "只有最后一步的损失",
         Rule.MEAN_LOSS: "平均损失",
         Rule.SUM_TRANSPOSED: "转置，次序颠倒",
-        Rule.SUM_JACOBIAN: "行向量；对矩阵则是 v 乘行向量",
+        Rule.SUM_JACOBIAN: "行向量，次序与路线一致",
+        Rule.SUM_OUTER: "外积，行向量转置",
+        Rule.SUM_OUTER_JACOBIAN: "v 乘行向量",
         Rule.DIAGONAL: "逐元素函数：对角矩阵",
         Rule.ELEMENTWISE: "逐元素乘积：对角矩阵",
         Rule.MATRIX: "线性：矩阵本身",
@@ -62,6 +64,7 @@ CHINESE = Prose(
         Rule.BLOCK: "步内的各条通路",
         Rule.POWERS: "相邻的相同因子",
         Rule.STATE_PRODUCT: "逐步相乘",
+        Rule.STATE_RECURSION: "按最后一步展开",
         Rule.ADDEND: "加项",
         Rule.CONSTANT_MULTIPLE: "常数倍",
         Rule.WEIGHT: "对该量是线性的",
@@ -89,9 +92,11 @@ CHINESE = Prose(
         Rule.LAST_LOSS: "只有最后一步计入损失：这是文章中三条路径的看法。",
         Rule.MEAN_LOSS: "整个序列的损失是各步损失的平均：每步带有因子 $1/T$。",
         Rule.SUM_TRANSPOSED: "全导数等于对所有路径求和。沿一条路径，各因子相乘得到行向量；梯度是列向量，所以每个乘积都要转置，而 "
-        "$(A\\,B)^{\\top} = B^{\\top} A^{\\top}$ 使次序颠倒：从右往左读，就是从损失走回参数。对角矩阵的转置是它自身。"
-        "对矩阵求导时，末尾的因子 $v^{\\top} \\otimes I$ 把行向量 $r$ 变成外积 $r^{\\top} v^{\\top}$，它与参数同形。",
-        Rule.SUM_JACOBIAN: "全导数等于对所有路径求和，每条路径是按路线次序的乘积，即一个行向量。对矩阵求导时，行向量 $r$ 与末尾的因子 "
+        "$(A\\,B)^{\\top} = B^{\\top} A^{\\top}$ 使次序颠倒：从右往左读，就是从损失走回参数。对角矩阵的转置是它自身。",
+        Rule.SUM_OUTER: "全导数等于对所有路径求和。沿一条路径，各因子相乘得到行向量 $r$，末尾的因子 $v^{\\top} \\otimes I$ 使它成为对按列叠放的参数的行向量。"
+        "写成与参数同形的矩阵，就是外积 $r^{\\top} v^{\\top}$，其中 $r$ 要转置：$(A\\,B)^{\\top} = B^{\\top} A^{\\top}$ 使次序颠倒。",
+        Rule.SUM_JACOBIAN: "全导数等于对所有路径求和，每条路径是按路线次序的乘积，即一个行向量。",
+        Rule.SUM_OUTER_JACOBIAN: "全导数等于对所有路径求和，每条路径是按路线次序的乘积，即一个行向量。对矩阵求导时，行向量 $r$ 与末尾的因子 "
         "$v^{\\top} \\otimes I$ 之积写成 $v\\,r$：这是分子布局，形状是参数形状的转置。",
         Rule.DIAGONAL: "函数分别作用于每个分量，所以 <subject> 的雅可比矩阵是对角矩阵，对角线上是各处的斜率。",
         Rule.ELEMENTWISE: "<subject> 中它出现在逐元素乘积里：每个分量各乘以自己的因子，写成矩阵就是对角矩阵。",
@@ -103,16 +108,17 @@ CHINESE = Prose(
         Rule.SUM_ROW: "逐元素的项对各分量求和：每个分量有自己的斜率，合起来是一个行向量。",
         Rule.SOFTMAX: "由于归一化，softmax 的每个分量都依赖于每个自变量：雅可比矩阵是 "
         "$\\operatorname{diag}(p) - p\\,p^{\\top}$，而不是对角矩阵。",
-        Rule.SOFTMAX_CROSS_ENTROPY: "由 $y = \\operatorname{softmax}(o)$，两个因子之积是行向量 $(y - d)^{\\top}$；不再有可能为零的分母。",
+        Rule.SOFTMAX_CROSS_ENTROPY: "由 $y = \\operatorname{softmax}(o)$，两个因子之积是行向量 $(y - d)^{\\top}$；沿路径不再有可能为零的分母。",
         Rule.DISTRIBUTE: "行向量分别乘到雅可比矩阵的两项上。",
         Rule.DIVIDE_OUT: "除法与乘以 $y$ 的运算逐分量相消；$\\mathbf{1}^{\\top} d$ 是目标的各分量之和。",
         Rule.FACTOR_OUT: "剩下的是一个行向量。",
         Rule.TARGETS_SUM_TO_ONE: "目标是一个概率分布：$\\mathbf{1}^{\\top} d_{t} = 1$。若不满足这一点，则成立的是上一行，数值也按上一行计算。",
         Rule.SLOPE_BY_VALUE: "logistic 函数的斜率是 $y \\odot (1 - y)$。",
         Rule.JOINT_BLOCKS: "几个量对几个量的导数写成分块矩阵：块行按各状态的次序排列；没有通路之处为 0。",
-        Rule.BLOCK: "对一步之内的各条通路求和；若通路经过同一步的另一个状态，就用那个状态自己的块。",
+        Rule.BLOCK: "一步之内通到那里的通路，有几条就相加；若通路经过那一步的另一个状态，就用那个状态自己的块。",
         Rule.POWERS: "相邻的相同因子写成幂。次序没有改变：这些矩阵之间没有激活函数。",
         Rule.STATE_PRODUCT: "从状态到状态的链式法则：每步一个雅可比矩阵，最晚的一步在最前。它们不可交换。",
+        Rule.STATE_RECURSION: "最后一步往回看不止一步：它看到的每一步各有一项，再乘以从那里继续往回的导数。",
         Rule.ADDEND: "<subject> 中它是一个加项，所以直接偏导数是 1。",
         Rule.CONSTANT_MULTIPLE: "<subject> 中它乘以一个常数，这个常数就是偏导数。",
         Rule.WEIGHT: "<subject> 对它是线性的：偏导数就是它前面的权重。",
@@ -125,14 +131,14 @@ CHINESE = Prose(
         Rule.SEVERAL_MENTIONS: "<subject> 的方程中它出现不止一次：每次出现各有一个乘积。",
         Rule.LOGISTIC_CROSS_ENTROPY: "由 $y = \\operatorname{logistic}(o)$ 和 "
         "$\\operatorname{logistic}'(o) = y\\,(1 - y)$，两个因子之积是 $y - d$；不再有可能为零的分母。",
-        Rule.ONLY_READER: "<subject> 各只有一个读取者，所以各只有一项。",
-        Rule.SUM_OVER_READERS: "<subject> 各有几个读取者，每个读取者一项。",
+        Rule.ONLY_READER: "<subject>：只有一个读取者，所以只有一项。",
+        Rule.SUM_OVER_READERS: "<subject>：有几个读取者，每个读取者一项。",
         Rule.ALONG_PATH: "把路线上的每个直接偏导数换成表中的值。",
         Rule.ALONG_PATH_COLLAPSED: "把路线上的每个直接偏导数换成表中的值，前两个换成它们的乘积 $y - d$。",
         Rule.SUM_OVER_PATHS: "全导数等于对所有路径求和，每条路径贡献沿途的乘积。",
         Rule.NO_PATH: "没有从 $L$ 到 <subject> 的路径：空和为 0。",
         Rule.COLLECT: "标量可交换，所以斜率和循环权重可以分别集中到一起。",
-        Rule.GROUP_BY_ENTRY: "在同一步、经同一方程进入的路径有共同的末尾因子；前面的部分对这些路径相加，就是写在前面的 $L$ 的导数。",
+        Rule.GROUP_BY_ENTRY: "在同一步、经同一方程进入的路径有共同的末尾因子；前面的部分对这些路径相加，就是各项中写出的 $L$ 的导数。",
     },
     phrases={
         "title": "$L$ 对 <goal> 的梯度",
@@ -185,7 +191,8 @@ CHINESE = Prose(
         "checked-lines-skipped": "有 <skipped> 个很长的行没有逐一计算。",
         "checked-gradient": "全部路径（共 <number> 条）之和等于前向传播的复数步长导数（相对误差 <error>）。",
         "checked-adjoint": "按表做伴随递推得到同样的数（<number> 个梯度，相对误差 <error>）。",
-        "checked-count": "列出的路径数与动态规划所得相同：<number>。",
+        "checked-count": "逐条枚举路径所得的条数与动态规划的计数一致：<number>。",
+        "checked-sympy-softmax": "SymPy 的证明是在维数取 1 时做的，那时 softmax 恒等于 1，证明不了什么，因此没有做。",
         "checked-count-skipped": "路径由动态规划计数，没有逐条列出：<number> 条。",
         "checked-sympy": "已证明：路径之和减去 SymPy 对代入后的损失所求的导数，展开后为 0；"
         "对模型中未指定的任意 $\\sigma$ 和 $\\ell_{t}$ 都成立。",
@@ -206,23 +213,24 @@ CHINESE = Prose(
         "matrix-elementwise": "$\\odot$、除法、幂和函数都逐元素作用；标量与向量相加，就是把它加到每个分量上。",
         "matrix-sizes": "形状：<shapes>。",
         "joint": "$<joint>$ 表示第 $t$ 步的联合状态，由该步的各个状态上下叠放而成。在 $<block>$ 这样的块中，前一步的其余状态保持不动："
-        "路径总是沿一条通向下一步的边离开那一步。",
+        "路径总是沿一条通向下一步的边离开那一步。在 $<loss>$ 以及 $L$ 对联合状态的导数中，第 $t$ 步的各状态也互相独立；只有某个量对本步联合状态的导数，才包含本步内一个状态对另一个状态的影响。",
+        "immediate-blocks": "在 $<block>$ 中，中间各步的状态也保持不动：它是整个一步的直接偏导数。",
         "single-joint": "在 $<block>$ 中，只计第 $t$ 步对状态的作用。",
         "target-sum": "目标是概率分布：$d_{t}$ 的各分量之和为 1。",
-        "ordered": "矩阵不可交换：路径上的因子保持路线的次序。任意两个权重之间都隔着一个斜率，所以不能写成 $\\sigma'^{k} W^{k-1}$。",
+        "ordered": "矩阵不可交换：路径上的因子保持次序。循环权重之间隔着斜率，它们并不相邻，因此标量形式的简写 $\\sigma'^{k} W^{k-1}$ 在这里不能用。",
         "highway": "$<block>$ 中含有 $<way>$：这是从状态到它自身、不经过权重的一条通路。跨越多步时，它连乘成 $<product>$，这就是高速通路："
         "这条直通路径上没有权重矩阵的幂。",
-        "highway-others": "从该状态到它自身的其他通路都要经过权重。",
+        "highway-others": "这个块中的其他通路都要经过权重。",
         "softmax": "$\\operatorname{softmax}(z)_{i} = \\exp(z_{i})/\\sum_{k} \\exp(z_{k})$；它的雅可比矩阵是 $\\operatorname{diag}(p) - p\\,p^{\\top}$，其中 "
         "$p = \\operatorname{softmax}(z)$。",
         "highway-identity": "$<block>$ 中含有单位矩阵，即跳跃连接：这是从状态到它自身、既不经过权重也不经过斜率的一条通路。无论跨越多少步，它始终是 $<way>$："
         "这条直通路径既不消失也不爆炸。",
-        "no-highway": "从状态到它自身的每条通路都经过权重：没有高速通路。",
+        "no-highway": "从每个状态到它自身前一步的值，每条通路都经过权重：没有高速通路。",
         "checked-size": "SymPy 的证明是在各维大小都取 1 的情形下做的。",
     },
     matrix_intros={
         Part.IMMEDIATE: "每个方程只对其右端的每个量求一次导，其余的量保持不动。这张表写在一般的时间步 $t$ 上，"
-        "全部的微积分都在这里；各项为什么是矩阵、对角矩阵或外积，写在旁边。",
+        "全部的微积分都在这里；各项为什么是矩阵、对角矩阵或克罗内克积，写在旁边。",
         Part.PATHS: "一条路径从某一步的损失出发，沿读取关系往回走，直到某个方程中出现 <goal>。共有 <count> 条。"
         "路径的值是相邻两点之间的雅可比矩阵的乘积，次序与路线一致，路线写在旁边。",
         Part.STATES: "量 $q$ 通过它的读取者到达 $L$：即依赖它的下一批输出、状态和损失，可以在本步，也可以在以后的步。"
@@ -233,9 +241,9 @@ CHINESE = Prose(
     matrix_reasons={
         Rule.CONSTANT_MULTIPLE: "<subject> 中它乘以一个常数：偏导数是这个常数乘以单位矩阵。",
         Rule.NESTED: "同一方程中运算嵌套：链式法则，最外层的在前，每个雅可比矩阵都作用在它右边的部分上。",
-        Rule.ONLY_READER: "<subject> 各只有一个读取者，所以各只有一项：读取者得到的导数，乘以从它通向该量的雅可比矩阵；"
+        Rule.ONLY_READER: "<subject>：只有一个读取者，所以只有一项：读取者得到的导数，乘以从它通向该量的雅可比矩阵；"
         "写成列向量时，则是从左边乘以该雅可比矩阵的转置。",
-        Rule.SUM_OVER_READERS: "<subject> 各有几个读取者，每个读取者一项：读取者得到的导数，乘以从它通向该量的雅可比矩阵；"
+        Rule.SUM_OVER_READERS: "<subject>：有几个读取者，每个读取者一项：读取者得到的导数，乘以从它通向该量的雅可比矩阵；"
         "写成列向量时，雅可比矩阵的转置在左边。",
         Rule.ALONG_PATH: "把每个直接偏导数换成表中的值；次序就是路线的次序，不可改变。",
     },
@@ -252,7 +260,13 @@ CHINESE = Prose(
         Rule.SOFTMAX: "按分量写出：由 $p_{i} = \\exp(z_{i})/\\sum_{k} \\exp(z_{k})$ 得 $\\partial p_{i}/\\partial z_{j} = p_{i}\\,\\delta_{ij} - p_{i}\\,p_{j}$。",
         Rule.SUM_TRANSPOSED: "按分量写出：$(\\nabla_{q} L)_{j} = \\sum_{i} (\\partial L/\\partial r_{i})\\,(\\partial r_{i}/\\partial q_{j}) = \\sum_{i} (J^{\\top})_{ji}\\,(\\nabla_{r} L)_{i}$，"
         "并且 $((A\\,B)^{\\top})_{ij} = \\sum_{k} A_{jk}\\,B_{ki} = (B^{\\top} A^{\\top})_{ij}$。",
-        Rule.SUM_JACOBIAN: "按分量写出：$(\\partial L/\\partial W)_{lk} = \\partial L/\\partial W_{kl} = r_{k}\\,v_{l} = (v\\,r)_{lk}$。",
+        Rule.SUM_OUTER_JACOBIAN: "按分量写出：$(\\partial L/\\partial W)_{lk} = \\partial L/\\partial W_{kl} = r_{k}\\,v_{l} = (v\\,r)_{lk}$。",
+        Rule.SUM_OUTER: "按分量写出：$(\\nabla_{W} L)_{kl} = \\partial L/\\partial W_{kl} = r_{k}\\,v_{l} = (r^{\\top} v^{\\top})_{kl}$，并且 $((A\\,B)^{\\top})_{ij} = \\sum_{k} A_{jk}\\,B_{ki} = (B^{\\top} A^{\\top})_{ij}$。",
+        Rule.SUM_JACOBIAN: "按分量写出：$(\\partial L/\\partial q)_{j} = \\sum_{i} (\\partial L/\\partial r_{i})\\,(\\partial r_{i}/\\partial q_{j})$，即行向量乘矩阵。",
+        Rule.STATE_PRODUCT: "按分量写出：$\\partial p_{i}/\\partial q_{j} = \\sum_{k} (\\partial p_{i}/\\partial r_{k})\\,(\\partial r_{k}/\\partial q_{j})$，对中间状态的分量 $k$ 求和。",
+        Rule.JOINT_BLOCKS: "按分量写出：$p$ 的行、$q$ 的列处的元素是 $\\partial p_{i}/\\partial q_{j}$。",
+        Rule.SOFTMAX_CROSS_ENTROPY: "按分量写出：$-\\sum_{i} (d_{i}/y_{i})\\,(y_{i}\\,\\delta_{ij} - y_{i}\\,y_{j}) = -d_{j} + y_{j} \\sum_{i} d_{i}$。",
+        Rule.GROUP_BY_ENTRY: "按分量写出：$\\sum_{t} \\sum_{i} (\\partial \\ell_{t}/\\partial r_{i})\\,(\\partial r_{i}/\\partial q_{j}) = \\sum_{i} (\\partial L/\\partial r_{i})\\,(\\partial r_{i}/\\partial q_{j})$。",
         Rule.ONLY_READER: "按分量写出：$\\partial L/\\partial q_{j} = \\sum_{i} (\\partial L/\\partial r_{i})\\,(\\partial r_{i}/\\partial q_{j})$，即对读取者 $r$ 的各分量求和。",
         Rule.SUM_OVER_READERS: "按分量写出：$\\partial L/\\partial q_{j} = \\sum_{r} \\sum_{i} (\\partial L/\\partial r_{i})\\,(\\partial r_{i}/\\partial q_{j})$，即对各读取者 $r$ 及其各分量求和。",
         Rule.NESTED: "按分量写出：$\\partial p_{i}/\\partial q_{j} = \\sum_{k} (\\partial p_{i}/\\partial z_{k})\\,(\\partial z_{k}/\\partial q_{j})$，即两个矩阵的乘积。",
