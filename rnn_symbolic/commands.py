@@ -26,11 +26,11 @@ def _cell(args: argparse.Namespace) -> Cell:
         from rnn_symbolic.notations import notation_named, resolve
 
         asked = args.losses
-        args.cell, args.losses = resolve(args.notation, args.cell or "elman", asked)
+        args.cell, args.losses = resolve(args.notation, "elman" if args.cell is None else args.cell, asked)
         own = notation_named(args.notation)
         if asked is not None and own.losses is not None and args.cell == own.cell:
             raise InputError(f"the network of {args.notation} takes the mean over the steps; leave --losses out")
-    args.cell = args.cell or "elman"
+    args.cell = "elman" if args.cell is None else args.cell  # an empty name is refused
     cell = load_cell(args.cell)
     if args.form == "matrix":
         _shapes(cell, args.cell)

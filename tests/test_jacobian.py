@@ -477,6 +477,7 @@ HIGHWAYS = {
     "named u": ["h diag(zₜ)"],
     "mgu": ["h diag(1 − fₜ)"],
     "residual": ["h I"],
+    "leaky": ["h (1 − τ) I"],  # a number, no weight
     "my": ["m diag(kₜ)"],
     "inline": ["h diag(logistic(W hₜ₋₁ + U xₜ))"],  # the same gate as in a GRU, without a name of its own
 }
@@ -496,7 +497,7 @@ def test_highways(cell: str) -> None:
         ("h = 0.5 * h[t-1] + W @ x\ny = h", ["h (1/2) I"]),
         ("h = tanh(h[t-1]) + W @ x\ny = h", ["h diag(tanh′(hₜ₋₁))"]),
         ("h = P * h[t-1] + x\ny = h", []),  # a parameter, though no matrix
-        ("scalar tau\nh = tau * h[t-1] + x\ny = h", []),
+        ("scalar tau\nh = tau * h[t-1] + x\ny = h", ["h τ I"]),
         ("h = tanh(W @ h[t-1] + x)\ny = h", []),  # its slope holds a weight, and it passes one
         ("a = W @ h[t-1] + x\nh = tanh(a) * h[t-1]\ny = h", ["h diag(tanh(aₜ))"]),
         ("h = tanh(P * h[t-1] + x)\ny = h", []),  # a slope times a parameter

@@ -193,8 +193,12 @@ def test_a_listed_path_is_a_term_of_the_sum(cell, batch):
             g = graph(model, q, granularity)
             groups = {(t, s): amount for t, s, amount in at.groups(g)}
             for key, amount in groups.items():
-                own = [at.product(path) for path in paths if (path.loss_step, path.entry_step) == key]
-                close(amount.value, sum(own), f"{cell}, {q}, {granularity}, group {key}")
+                own = [path for path in paths if (path.loss_step, path.entry_step) == key]
+                about = f"{cell}, {q}, {granularity}, group {key}"
+                close(amount.value, sum(at.path(path).value for path in own), about)
+                if batch is None:  # a row: by a matrix, the columns of the gradient one after another
+                    row = sum(at.product(path) for path in own)
+                    close(np.ravel(amount.value, order="F"), np.ravel(row), about)
             assert set(groups) == {(path.loss_step, path.entry_step) for path in paths}
             close(sum(amount.value for amount in at.entered(g).values()), expected[str(q)], f"{cell}, {q}, entered")
 

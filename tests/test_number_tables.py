@@ -126,7 +126,7 @@ def test_the_table_shows_shapes_norms_and_largest_entries(language: str, batch: 
     assert len(table.rows) == len(goals)
     for goal, (name, shape, norm, log10, largest) in zip(goals, table.rows, strict=True):
         value = at.gradient(goal).value
-        assert plain(name.strip("$")).startswith("∂L/∂")
+        assert plain(name.strip("$")).startswith("∇_")
         assert shape == " × ".join(map(str, value.shape))
         assert float(norm) == pytest.approx(np.linalg.norm(value), rel=1e-9)
         assert float(log10) == pytest.approx(math.log10(np.linalg.norm(value)), abs=1e-4)
@@ -234,7 +234,7 @@ def test_vanishing_gradients_of_many_steps() -> None:
     record = valid(gradient_json(at), schemas.GRADIENT_MATRIX)
     assert record["log10"]["h_0"] < -395 and set(record["gradients"]["h_0"]) == {0.0}
     document = document_text(gradient_document(at, "en"))
-    assert re.search(r"∂L/∂h₀ +3 +10\^\(−39\d\.\d+\) +-39\d", document), document[:2000]
+    assert re.search(r"∇_h₀ L +3 +10\^\(−39\d\.\d+\) +-39\d", document), document[:2000]
 
 
 # --- verdicts ---

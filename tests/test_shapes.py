@@ -53,6 +53,9 @@ EXPECTED: dict[str, dict[str, Shape]] = {
     "gru": gates("zrn") | vectors("z r n h") | OUTPUT,
     "gru-cudnn": gates("zrn") | vectors("z r n h c_n") | OUTPUT,
     "mgu": gates("fn") | vectors("f n h") | OUTPUT,
+    "d2l": {name: shape for name, shape in ELMAN.items() if name not in ("a", "o", "b_h", "b_y")},
+    "pascanu": dict.fromkeys(("a", "y", "d", "b_h"), ("n_a",))
+    | {"x": (X,), "W_h": ("n_a", "n_a"), "W_x": ("n_a", X)},
 }  # fmt: skip
 
 

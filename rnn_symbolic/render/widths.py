@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|\s+|.", re.DOTALL)
-_SCRIPT = 0.73
+_SCRIPT = 0.76
 _COMMANDS = {
     r"\,": 1.8, r"\;": 3.0, r"\:": 2.4, r"\!": -1.8, r"\ ": 3.6, r"\quad": 11, r"\qquad": 22, r"\to": 17,
     r"\cdots": 15, r"\dots": 13, r"\vdots": 3, r"\cdot": 8, r"\partial": 6.2, r"\ell": 4.6, r"\sigma": 6.4,
