@@ -288,6 +288,10 @@ def _with_columns(array: Array, rank: int) -> Array:
     return array.reshape(array.shape + (1,) * (2 - rank))
 
 
+MAX_LAG = 9
+"""How far back an equation may look (the language has no [t-10])."""
+
+
 # --- the forward pass -------------------------------------------------------------------------------------------------
 
 
@@ -298,29 +302,32 @@ def forward_arrays(
     perturb: tuple[Key, Array] | None = None,
     hold: Mapping[Key, Array] | None = None,
     resume: ArrayValues | None = None,
+    until: int | None = None,
 ) -> ArrayValues:
     """The value of every quantity of the unrolled model, in order of computation; L is summed over the batch.
 
     ``perturb`` adds an array to one quantity, a leaf, a named one or a joint state, as soon as it has its value;
     ``hold`` puts values in the place of what equations give. ``resume`` is the same pass without either: what comes
-    before the perturbed step is taken from it.
+    before the perturbed step is taken from it. ``until`` stops after that step, without L.
 
     Raises NumericalFailure outside a domain and ForwardOverflow beyond the floats, naming quantity and step.
     """
     values = point.leaves(model.names)
     moves = {} if perturb is None else _moves(model, point, perturb)
-    first = 1
-    if resume is not None and perturb is not None:
-        first = max(perturb[0][1] or 1, 1)
-        values = {
-            key: value for key, value in resume.items() if key[1] is None or key[1] < first or key[0] in ("x", "d")
-        }
+    first, last = 1, until or model.steps
+    if resume is not None and perturb is not None and perturb[0][1] is not None:
+        first = max(perturb[0][1], 1)
+        names = ("x", "d", *(equation.target.name for equation in model.definitions))
+        earlier = ((name, t) for t in range(first - MAX_LAG, first) for name in names)
+        given = ((name, t) for t in range(first, last + 1) for name in ("x", "d"))
+        keys = ((name, None) for name in point.parameters), point.initial, earlier, given
+        values = {key: resume[key] for part in keys for key in part if key in resume}
     for key, move in moves.items():
         if key in values:
             values[key] = values[key] + move
     hold = hold or {}
     with np.errstate(all="ignore"):
-        for t in range(first, model.steps + 1):
+        for t in range(first, last + 1):
             reading = _Reading(values, point.sizes, t, functions)
             # the stable loss skips y, so a perturbed y must go through the loss as written
             skips_y = ("y", t) not in moves and ("y", t) not in hold
@@ -331,7 +338,10 @@ def forward_arrays(
                     expression = model.collapse.loss
                 value = hold[name, t] if (name, t) in hold else _checked(reading, expression, name, t)
                 values[name, t] = value + moves[name, t] if (name, t) in moves else value
-        values["L", None] = _over_batch(sample_losses(model, values, point.batch), point.batch)
+        if until is None:
+            if resume is not None:  # the losses of the steps before are those of the other pass
+                values.update({("l", t): resume["l", t] for t in range(1, first)})
+            values["L", None] = _over_batch(sample_losses(model, values, point.batch), point.batch)
     return values
 
 
@@ -387,6 +397,7 @@ def complex_pass(
     functions: ArrayFunctions = ARRAYS,
     hold: Mapping[Key, Array] | None = None,
     resume: ArrayValues | None = None,
+    until: int | None = None,
 ) -> tuple[float, ArrayValues]:
     """h, and the forward pass with i·h·direction added to one quantity: Im of any value over h is its derivative.
 
@@ -394,7 +405,7 @@ def complex_pass(
     """
     for h in COMPLEX_STEPS:
         try:
-            moved = forward_arrays(model, point, functions, (wrt, 1j * h * direction), hold, resume)
+            moved = forward_arrays(model, point, functions, (wrt, 1j * h * direction), hold, resume, until)
         except NumericalFailure:
             continue
         if all(np.abs(value.imag).max(initial=0.0) <= FARTHEST for value in moved.values() if np.iscomplexobj(value)):

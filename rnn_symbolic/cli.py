@@ -294,6 +294,8 @@ def _run(args: argparse.Namespace) -> int:
         return code
     except (InputError, NumericalFailure) as error:
         return _complain(args.command, str(error))
+    except MemoryError:
+        return _complain(args.command, "this takes more memory than there is; use fewer steps, or smaller sizes")
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -28,7 +28,7 @@ def _cell(args: argparse.Namespace) -> Cell:
         asked = args.losses
         args.cell, args.losses = resolve(args.notation, "elman" if args.cell is None else args.cell, asked)
         own = notation_named(args.notation)
-        if asked is not None and own.losses is not None and args.cell == own.cell:
+        if asked not in (None, own.losses) and own.losses is not None and args.cell == own.cell:
             raise InputError(f"the network of {args.notation} takes the mean over the steps; leave --losses out")
     args.cell = "elman" if args.cell is None else args.cell  # an empty name is refused
     cell = load_cell(args.cell)
@@ -277,6 +277,8 @@ def jacobian(args: argparse.Namespace) -> Outcome:
         model, point = _point(args, need_targets=False)
         if getattr(point, "batch", None) is not None:
             raise InputError("the values hold a batch, and a state Jacobian belongs to one sample; give x as T × n_x")
+        if args.lag > model.steps:
+            raise InputError(f"lag {args.lag} looks back beyond the initial state: x gives T = {model.steps} steps")
         found = StateJacobian(model, args.lag)
         valuation = _arrays(model, point)
         value = jacobian_value(found, valuation)

@@ -39,10 +39,19 @@ class StateJacobian:
         states, T = self.model.cell.states, self.model.steps
         if not states:
             raise InputError(f"{self.model.cell.name} has no state, so it has no state Jacobian; try the cell elman")
-        if self.lag < 1:
-            raise InputError(f"the lag is {self.lag}; it must be a whole number of at least 1")
+        if isinstance(self.lag, bool) or not isinstance(self.lag, int) or self.lag < 1:
+            raise InputError(f"the lag is {self.lag!r}; it must be a whole number of at least 1")
         if self.lag > T:
             raise InputError(f"lag {self.lag} looks back beyond the initial state at T = {T}; use --steps {self.lag}")
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.steps))
+
+    def _repr_latex_(self) -> str:
+        from rnn_symbolic.render.formulas import form_latex
+
+        lines = (f"{form_latex(step.before)} &= {form_latex(step.after)}" for step in self.steps)
+        return "$\\displaystyle \\begin{aligned} " + r" \\[4pt] ".join(lines) + " \\end{aligned}$"
 
     @property
     def states(self) -> tuple[str, ...]:

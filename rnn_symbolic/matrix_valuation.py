@@ -72,7 +72,7 @@ class MatrixValuation:
     def __init__(self, model: Model, point: MatrixPoint, functions: ArrayFunctions = ARRAYS) -> None:
         self.model, self.point, self.functions = model, point, functions
         self.values: ArrayValues = forward_arrays(model, point, functions)
-        self._passes: dict[tuple[Quantity, frozenset[Key]], tuple[float, ArrayValues]] = {}
+        self._passes: dict[tuple[Quantity, frozenset[Key], int | None], tuple[float, ArrayValues]] = {}
         self._named_values: dict[Derivative, Array] = {}
         self._legs: dict[int, tuple[Action, Leg]] = {}
 
@@ -146,10 +146,14 @@ class MatrixValuation:
         wrt, held = _key(node.wrt), set[Key]()
         if node.apart:  # what is moved is held where it is too, or one part of a joint state would move another
             held = {_key(q) for q in self.model.held(node)} | {(name, wrt[1]) for name in joined(wrt[0])}
-        key = node.wrt, frozenset(held)
+        # a block of the state Jacobian needs no step after its own
+        until = node.of.step if node.apart and wrt[1] is not None else None
+        key = node.wrt, frozenset(held), until
         if key not in self._passes:
             hold = {state: self.values[state] for state in held if (state[1] or 0) >= 1}
-            self._passes[key] = complex_pass(self.model, self.point, wrt, directions, self.functions, hold, self.values)
+            self._passes[key] = complex_pass(
+                self.model, self.point, wrt, directions, self.functions, hold, self.values, until
+            )
         h, moved = self._passes[key]
         if node.of.name == "L":
             return h, sample_losses(self.model, moved, self.point.batch)
@@ -302,10 +306,13 @@ def _key(quantity: Quantity) -> Key:
 
 SIZES = {"n_x": 2, "n_h": 3, "n_y": 4}
 FURTHER = 5
+MORE = 3
+LONG, CALM = 20, 0.25
+"""Further sizes repeat after so many: of a cell with fifty of them, matrices would be large for nothing."""
 
 
 def random_sizes(model: Model, sizes: Mapping[str, int] | None = None) -> dict[str, int]:
-    """The sizes of a model as numbers: n_x = 2, n_h = 3, n_y = 4, then 5, 6, …, unless they are given.
+    """The sizes of a model as numbers: n_x = 2, n_h = 3, n_y = 4, then 5, 6, 7, 5, …, unless they are given.
 
     Raises InputError for a size that the cell does not have, and for one below 1.
     """
@@ -319,7 +326,7 @@ def random_sizes(model: Model, sizes: Mapping[str, int] | None = None) -> dict[s
         if isinstance(given, bool) or not isinstance(given, int) or given < 1:
             raise InputError(f"{name} is {given!r}; a size is a whole number, at least 1")
     others = (name for name in names if name not in SIZES)
-    default = SIZES | {name: FURTHER + k for k, name in enumerate(others)}
+    default = SIZES | {name: FURTHER + k % MORE for k, name in enumerate(others)}
     return {name: (sizes or {}).get(name, default[name]) for name in names}
 
 
@@ -371,12 +378,16 @@ def stand_in_matrix_valuation(model: Model, seed: int = 0, tries: int = 20) -> M
     """A valuation at a random point, with analytic stand-ins for the abstract σ and ℓ.
 
     A point where a function leaves its domain (log, sqrt, a quotient) is drawn again, with the next seed; the later
-    half of the tries have positive entries only.
+    half of the tries have positive entries only. Over more than LONG steps the weights are smaller: with larger ones
+    the derivatives explode, and what their rounding leaves says nothing about a line.
     """
     functions = stand_in_arrays()
     for attempt in range(tries):
         try:
             point = random_matrix_point(model, seed + attempt, positive=2 * attempt >= tries)
+            if model.steps > LONG:
+                calm = {name: value * CALM for name, value in point.parameters.items()}
+                point = replace(point, parameters=calm)
             return MatrixValuation(model, point, functions)
         except NumericalFailure as error:
             failure = error

@@ -190,7 +190,8 @@ class Model:
         >>> unroll("elman", steps=3)
         Model('elman', steps=3, losses='all', loss='abstract', activation='sigma', output_activation='sigma')
         """
-        choices = ("steps", "losses", "loss", "activation", "output_activation")
+        choices = ["steps", "losses", "loss", "activation", "output_activation"]
+        choices += ["form"] if self.form == "matrix" else []
         return f"Model({self.cell.name!r}, " + ", ".join(f"{name}={getattr(self, name)!r}" for name in choices) + ")"
 
     # -- equations --------------------------------------------------------------------------------------------
@@ -361,7 +362,7 @@ def _scalar_reading(equation: Equation) -> Equation:
         if isinstance(node, Call) and node.function in MATRIX_ONLY:
             raise NotDerivable(
                 f"{node.function} in the equation of {equation.target.name} mixes the components of a vector: it has "
-                f"no scalar reading. Use logistic for one output"
+                f"no scalar reading. Use the matrix form, or logistic for one output"
             )
         return node.argument if isinstance(node, Call) and node.function in LOSS_ONLY else node
 

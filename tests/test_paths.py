@@ -287,7 +287,7 @@ def assert_sum_is_diff(model: Model, goal: Quantity, granularity: str = "state")
 
 
 BUILT_IN_SWEEP = [
-    (cell, T, loss, losses)
+    pytest.param(cell, T, loss, losses, marks=pytest.mark.slow if (cell, T) == ("lstm-peephole", 2) else ())
     for cell in BUILT_IN
     for T in ((1, 2) if cell in GATED else (1, 2, 3))
     for loss in (("abstract",) if cell in GATED and T > 1 else ("abstract", "squared"))

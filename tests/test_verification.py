@@ -127,7 +127,7 @@ def test_what_is_too_large_is_skipped_and_said_so() -> None:
         ("lstm", 100, "matrix"),
         pytest.param("lag2", 1000, "scalar", marks=pytest.mark.slow),
         pytest.param("residual", 1000, "scalar", marks=pytest.mark.slow),
-        pytest.param("elman", 1000, "matrix", marks=pytest.mark.slow),
+        pytest.param("gru", 200, "matrix", marks=pytest.mark.slow),
     ],
 )
 def test_long_networks_pass(cell: str, T: int, form: str) -> None:
@@ -235,7 +235,10 @@ def test_every_spoiled_row_of_the_table_is_noticed(cell: str, goal: str, options
     assert tried > 15
 
 
-@pytest.mark.parametrize(("cell", "goal"), [("elman", "W_h"), ("elman", "h_0"), ("residual", "W_x"), ("lag2", "W_h")])
+@pytest.mark.parametrize(
+    ("cell", "goal"),
+    [("elman", "W_h"), ("elman", "h_0"), ("residual", "W_x"), pytest.param("lag2", "W_h", marks=pytest.mark.slow)],
+)
 def test_sympys_proof_alone_notices_every_spoiled_row_on_a_path(cell: str, goal: str) -> None:
     model = unroll(cell, steps=2 if cell != "lag2" else 3)
     quantity = model.resolve(goal)
@@ -293,8 +296,10 @@ def commute(a: Expression, b: Expression, names: Names) -> bool:
 def is_diagonal(factor: Expression) -> bool:
     match factor:
         case Derivative(of, wrt):
-            return of.name == wrt.name == "c"  # an LSTM's diag(f)
-    return isinstance(factor, Diagonal)
+            return of.name == "c" and (wrt.name == "c" or wrt.name.startswith("a_"))  # an LSTM's diag(f), say
+        case Add(parts) | Chain(parts):
+            return all(map(is_diagonal, parts))
+    return isinstance(factor, Diagonal | Number)
 
 
 def spoiled_node(node: Expression, names: Names) -> Iterator[tuple[str, Expression]]:
@@ -440,7 +445,7 @@ SPOILED = [
     ("elman", 2, "W_x", {"form": "matrix"}, 3),
     ("elman", 2, "W_h", {"form": "matrix", "layout": "jacobian", "losses": "mean"}, 4),
     ("elman", 1, "h_0", {"form": "matrix", "loss": "cross-entropy", "output_activation": "softmax"}, 2),
-    ("elman", 8, "W_h", {"form": "matrix"}, 23),
+    ("elman", 7, "W_h", {"form": "matrix"}, 29),
     ("linear", 2, "W_h", {"form": "matrix"}, 4),
     ("residual", 2, "b_h", {"form": "matrix"}, 4),
     ("lstm", 2, "W_f", {"form": "matrix"}, 7),
