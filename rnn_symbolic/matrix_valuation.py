@@ -205,7 +205,7 @@ class MatrixValuation:
 
     def product(self, path: Path) -> Array:
         """The product of the factors along a path, as it stands: a row (by a matrix, vec Gᵀ), not the goal's shape."""
-        return reduce(product, map(self.leg, path.legs))
+        return self.of(path.expression)
 
     def groups(self, graph: Graph) -> Iterator[tuple[int, int, MatrixAmount]]:
         """(loss step, entry step, sum of those paths), by dynamic programming: no path is listed; O(T²)."""

@@ -168,6 +168,9 @@ class _Writer:
             if rule is not None:
                 steps = [step for step, _ in lines if step is not None]
                 texts = rule_reason(rule, steps, self.words, self.matrix)
+                moves = dict.fromkeys(small.rule for step in steps for small in step.substeps[1:])
+                if len(moves) > 1:  # of small moves of several kinds, each has its own reason
+                    texts += [text for move in moves for text in rule_reason(move, [], self.words, self.matrix)]
                 blocks += [Paragraph(text) for text in texts]
         return blocks
 
