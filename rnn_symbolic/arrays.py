@@ -288,11 +288,10 @@ def _with_columns(array: Array, rank: int) -> Array:
     return array.reshape(array.shape + (1,) * (2 - rank))
 
 
+# --- the forward pass -------------------------------------------------------------------------------------------------
+
 MAX_LAG = 9
 """How far back an equation may look (the language has no [t-10])."""
-
-
-# --- the forward pass -------------------------------------------------------------------------------------------------
 
 
 def forward_arrays(
@@ -312,7 +311,6 @@ def forward_arrays(
 
     Raises NumericalFailure outside a domain and ForwardOverflow beyond the floats, naming quantity and step.
     """
-    values = point.leaves(model.names)
     moves = {} if perturb is None else _moves(model, point, perturb)
     first, last = 1, until or model.steps
     if resume is not None and perturb is not None and perturb[0][1] is not None:
@@ -322,6 +320,8 @@ def forward_arrays(
         given = ((name, t) for t in range(first, last + 1) for name in ("x", "d"))
         keys = ((name, None) for name in point.parameters), point.initial, earlier, given
         values = {key: resume[key] for part in keys for key in part if key in resume}
+    else:
+        values = point.leaves(model.names)
     for key, move in moves.items():
         if key in values:
             values[key] = values[key] + move

@@ -388,7 +388,7 @@ def _fitting(multiply: Callable[[], Found], where: str) -> Found:
     """What comes of a product. Raises Nonconformable where factors do not fit: those of a right table always do."""
     try:
         return multiply()
-    except (ValueError, AssertionError) as error:
+    except ValueError as error:
         reason = str(error).partition("\n")[0]
         raise Nonconformable(f"the factors {where} do not fit one another: {reason}") from error
 

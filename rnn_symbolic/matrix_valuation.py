@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
@@ -129,7 +130,7 @@ class MatrixValuation:
 
     def _immediate(self, node: Derivative, directions: Array) -> tuple[float, Array]:
         h = 1e-30
-        moved, top = dict(self.values), 0
+        moved, top = ChainMap[Key, Array]({}, self.values), 0
         for name in joined(node.wrt.name):
             key = name, node.wrt.step
             rows = self.values[key].shape[-2]
@@ -285,7 +286,8 @@ class MatrixValuation:
 
     def _amount(self, goal: Quantity, row: Scaled) -> MatrixAmount:
         array = row.array
-        assert not self.model.is_matrix(goal) or array.shape == self._shape(goal)
+        if self.model.is_matrix(goal) and array.shape != self._shape(goal):  # a reshape would hide a lost transpose
+            raise ValueError(f"{array.shape} is not the shape {self._shape(goal)} of {goal}")
         if not self.model.is_matrix(goal) and array.ndim == 3 and value_of(self.values, _key(goal)).ndim == 2:
             array = array.sum(axis=0)
         found = Scaled.of(array.reshape(self._shape(goal)), row.exponent)
@@ -307,8 +309,9 @@ def _key(quantity: Quantity) -> Key:
 SIZES = {"n_x": 2, "n_h": 3, "n_y": 4}
 FURTHER = 5
 MORE = 3
-LONG, CALM = 20, 0.25
 """Further sizes repeat after so many: of a cell with fifty of them, matrices would be large for nothing."""
+LONG, CALM = 20, 0.25
+"""Over more steps than this, stand-in weights are multiplied by this."""
 
 
 def random_sizes(model: Model, sizes: Mapping[str, int] | None = None) -> dict[str, int]:

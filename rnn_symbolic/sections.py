@@ -192,15 +192,13 @@ def rule_of_row(edge: Edge) -> Rule:
 def _rule_of_matrix_row(edge: Edge) -> Rule:
     rules = [factor.rule for factor in edge.terms[0]]
     plain = [rule for rule in rules if rule is not LocalRule.NUMBER]
-    if len(rules) > 1 and plain == [LocalRule.IDENTITY]:  # c u by u: c I
+    if len(rules) > 1 and plain == [LocalRule.IDENTITY]:  # c u by u: c I; −u: −I
         return Rule.CONSTANT_MULTIPLE
     if LocalRule.SUMMED in rules:
         return Rule.SUM_ROW
     if plain and all(rule is LocalRule.COEFFICIENT for rule in plain):
         column = edge.terms[0][-1].shape is not None and edge.terms[0][-1].shape[1] == "1"
         return Rule.COLUMN if column else Rule.ELEMENTWISE
-    if rules == [LocalRule.NUMBER, LocalRule.IDENTITY]:  # −I: nothing is nested
-        return Rule.CONSTANT_MULTIPLE
     return _MATRIX_RULES[rules[0]] if len(rules) == 1 else Rule.NESTED
 
 
