@@ -22,6 +22,7 @@ _HOME = {
     "StateJacobian": "jacobian",
     "Verdict": "checking",
     "check_gradient": "checking",
+    "compile_gradient": "codegen.compiled",
     "count_paths": "paths",
     "derive_gradient": "derivation",
     "derive_gradients": "derivation",
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from rnn_symbolic.cells import parse_cell as parse_cell
     from rnn_symbolic.checking import Verdict as Verdict
     from rnn_symbolic.checking import check_gradient as check_gradient
+    from rnn_symbolic.codegen.compiled import compile_gradient as compile_gradient
     from rnn_symbolic.derivation import Derivation as Derivation
     from rnn_symbolic.derivation import derive_gradient as derive_gradient
     from rnn_symbolic.derivation import derive_gradients as derive_gradients

@@ -39,6 +39,11 @@ FLOORS = {
     "matrix_values": 8,  # a point of arrays, from a mapping
     "blocks": 8,  # what leads from one visible quantity to another
     "concrete": 8,  # functions in the place of what is abstract
+    "pullback": 8,  # what a row does to an adjoint
+    "refinement": 8,  # equations in pieces
+    "schedule": 9,  # what needs the step before
+    "program": 10,  # forward and adjoint statements
+    "codegen": 14,  # a program in a language, compiled
     "values": 9,  # a point, from a file or a mapping
     "graph": 9,  # paths from L, counted and listed
     "paths": 10,

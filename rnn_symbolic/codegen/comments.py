@@ -1,0 +1,79 @@
+"""What the comments of a program say: the equation behind a statement, and the identity behind its adjoint."""
+
+from __future__ import annotations
+
+from rnn_symbolic.expressions import Expression, Quantity
+from rnn_symbolic.printing import latex
+from rnn_symbolic.program import (
+    Assign,
+    Multiplied,
+    OuterSum,
+    Program,
+    PulledBack,
+    Statement,
+    Total,
+)
+from rnn_symbolic.table import Edge, LocalRule
+from rnn_symbolic.unicode import plain
+
+REASONS = {
+    LocalRule.SLOPE: "an elementwise function has a diagonal Jacobian",
+    LocalRule.COEFFICIENT: "of an elementwise product the other factor is left",
+    LocalRule.IDENTITY: "a sum hands the adjoint on",
+    LocalRule.POWER: "the power rule",
+    LocalRule.SUMMED: "of a sum every term has the same adjoint",
+    LocalRule.SOFTMAX: "the Jacobian of softmax is diag(p) - p pᵀ",
+    LocalRule.COLLAPSE: "the derivative of the loss meets that of the output function",
+    LocalRule.ARGUMENT: "what the weight is multiplied by",
+    LocalRule.MATRIX: "the weight",
+}
+"""Why a row of the table has the form it has; the first rule found decides."""
+
+
+def written(expression: Expression) -> str:
+    """An expression in one line of Unicode."""
+    return plain(latex(expression))
+
+
+def forward_comment(name: str, program: Program) -> str:
+    """The equation of a quantity: ``hₜ = tanh(aₜ)``."""
+    equation = next(e for e in program.refined.equations if e.target.name == name)
+    return f"{written(equation.target)} = {written(equation.expression)}"
+
+
+def adjoint_comments(statement: Statement) -> tuple[str, ...]:
+    """What an adjoint statement adds up, and by which identity."""
+    match statement:
+        case Assign(target, _, adds, rows) if rows:
+            parts = " + ".join(_pulled(edge) for edge in rows)
+            return (f"{_partial(target)} {'+=' if adds else '='} {parts}: {_reason(rows)}",)
+        case Assign(target):
+            return (f"{_partial(target)} = 0: nothing reads it",)
+        case PulledBack(target, matrices, operands, adds):
+            parts = " + ".join(f"{m.name}ᵀ {_partial(q)}" for m, q in zip(matrices, operands, strict=True))
+            return (f"{_partial(target)} {'+=' if adds else '='} {parts}: W v hands Wᵀ to v",)
+        case OuterSum(targets, operands, argument):
+            pairs = zip(targets, operands, strict=True)
+            sums = tuple(f"∂L/∂{t.name[1:]} = Σ {_partial(q)} {written(argument)}ᵀ" for t, q in pairs)
+            return (*sums[:-1], f"{sums[-1]}: W v hands vᵀ to W")
+        case Total(target, _, _, rows):
+            return (f"∂L/∂{target.name[1:]} = Σ {' + '.join(_pulled(edge) for edge in rows)}",)
+        case Multiplied():
+            pass
+    raise AssertionError(statement)
+
+
+def _partial(target: Quantity) -> str:
+    plain_name = Quantity(target.name.removeprefix("∂"), target.step, target.index)
+    return f"∂L/∂{written(plain_name)}"
+
+
+def _pulled(edge: Edge) -> str:
+    head, tail = written(edge.head), written(edge.tail)
+    above = "" if edge.head.name == "l" else f" ∂L/∂{head}"
+    return f"(∂{head}/∂{tail})ᵀ{above}"
+
+
+def _reason(rows: tuple[Edge, ...]) -> str:
+    rules = [factor.rule for edge in rows for term in edge.terms for factor in term] or [LocalRule.IDENTITY]
+    return next((reason for rule, reason in REASONS.items() if rule in rules), "the derivative of its equation")

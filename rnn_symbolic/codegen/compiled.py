@@ -1,0 +1,221 @@
+r"""A gradient compiled: arrays in, (loss, gradients) out.
+
+f = compile_gradient("lstm", target="c");   loss, gradients = f(params, x, d, state)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from rnn_symbolic.array_functions import Array
+from rnn_symbolic.cells import Cell
+from rnn_symbolic.codegen.array_source import numpy_source
+from rnn_symbolic.codegen.loading import load_module
+from rnn_symbolic.concrete import concrete
+from rnn_symbolic.errors import ForwardOverflow, InputError, NumericalFailure, suggest
+from rnn_symbolic.model import Model, unroll
+from rnn_symbolic.program import Program, build_program
+from rnn_symbolic.shapes import bind_sizes
+
+TARGETS = ("numpy", "c", "jax", "torch")
+DTYPES = ("float64", "float32")
+
+Result = tuple[float, dict[str, Array]]
+
+
+class Backend(Protocol):
+    """What a target builds of a program."""
+
+    source: str
+
+    def __call__(
+        self, params: Mapping[str, Any], x: Any, d: Any, state: Mapping[str, Any], out: dict[str, Array] | None
+    ) -> Result: ...
+
+
+class CompiledGradient:
+    """L and its gradients as a function of arrays: ``f(params, x, d, state=None, out=None)``.
+
+    ``params`` maps the names of the parameters to arrays, ``state`` those of initial states (``h_0``; zero unless
+    given). In matrix form x is (T, n_x) or with a batch (T, B, n_x), d likewise with n_y, and L is summed over the
+    samples; an initial state is (n), shared by the samples, or (B, n). In scalar form x and d are (T,), and everything
+    may have further axes, a grid, that broadcast. T is any number of steps. ``out`` takes the gradients of an earlier
+    call, and they are overwritten. ``source`` is the text that runs.
+
+    Raises InputError for a missing, extra or misshapen array; NumericalFailure when L or a gradient is not finite,
+    with the step where that begins.
+    """
+
+    def __init__(self, program: Program, target: str, backend: Backend) -> None:
+        self.program, self.target, self._backend = program, target, backend
+        cell = program.model.cell
+        self.parameters = frozenset(cell.parameters)
+        self.states = frozenset(map(str, cell.initial_states))
+        self._seen: set[tuple[object, ...]] = set()
+
+    def __repr__(self) -> str:
+        return f"<the gradient of {self.program.model!r}, compiled to {self.target}>"
+
+    @property
+    def source(self) -> str:
+        """The text that runs."""
+        return self._backend.source
+
+    def __call__(
+        self,
+        params: Mapping[str, Any],
+        x: Any,
+        d: Any,
+        state: Mapping[str, Any] | None = None,
+        out: dict[str, Array] | None = None,
+    ) -> Result:
+        """(L, gradients by name) at a point."""
+        state = {} if state is None else state
+        self._check(params, x, d, state)
+        try:
+            loss, gradients = self._backend(params, x, d, state, out)
+        except FloatingPointError as error:
+            kind = ForwardOverflow if str(error).startswith("the forward") else NumericalFailure
+            raise kind(f"{error} (try smaller weights, or fewer steps)") from None
+        if out is not None and gradients is not out:
+            for name, value in gradients.items():
+                np.copyto(out[name], value)
+            gradients = out
+        return loss, gradients
+
+    def bind(
+        self, params: Mapping[str, Any], x: Any, d: Any, state: Mapping[str, Any] | None = None
+    ) -> Callable[[], Result]:
+        """A function without arguments that reads these arrays, whatever they hold when it is called."""
+        _, gradients = self(params, x, d, state)
+        return lambda: self(params, x, d, state, gradients)
+
+    # -- checks -----------------------------------------------------------------------------------------------
+
+    def _check(self, params: Mapping[str, Any], x: Any, d: Any, state: Mapping[str, Any]) -> None:
+        if params.keys() != self.parameters:
+            self._complain("parameter", params, self.parameters)
+        if not state.keys() <= self.states:
+            self._complain("initial state", state, self.states, needed=False)
+        key = (*map(np.shape, params.values()), np.shape(x), np.shape(d), *((k, np.shape(v)) for k, v in state.items()))
+        if key not in self._seen:
+            check_shapes(self.program, params, x, d, state)
+            if len(self._seen) > 1000:
+                self._seen.clear()
+            self._seen.add(key)
+
+    def _complain(self, what: str, given: Mapping[str, Any], known: frozenset[str], *, needed: bool = True) -> None:
+        listed = ", ".join(sorted(known)) or "none"
+        for name in given:
+            if name not in known:
+                raise InputError(f"{name!r} is no {what} of {self.program.model.cell.name}: there are {listed}."
+                                 f"{suggest(str(name), known)}")  # fmt: skip
+        missing = sorted(known - set(given))
+        if needed and missing:
+            raise InputError(f"the {what} {missing[0]!r} is missing; expected are {listed}")
+
+
+def check_shapes(program: Program, params: Mapping[str, Any], x: Any, d: Any, state: Mapping[str, Any]) -> None:
+    """Raises InputError where arrays do not fit each other or the cell."""
+    shapes = program.model.shapes
+    if shapes is None:
+        check_grid(params, x, d, state)
+        return
+    rank = np.ndim(d)
+    if rank not in (2, 3) or min(np.shape(d)) < 1:
+        raise InputError(f"d has the shape {np.shape(d)}; expected (T, n_y), or with a batch (T, B, n_y)")
+    over = np.shape(d)[:-1]
+    uses_x = program.model.cell.uses_input
+    if uses_x and np.shape(x)[:-1] != over:
+        raise InputError(
+            f"x has the shape {np.shape(x)} and d {np.shape(d)}; they must agree in all axes but the last: "
+            f"(T, n_x) and (T, n_y), or (T, B, n_x) and (T, B, n_y)"
+        )
+    given = {name: np.shape(value) for name, value in params.items()}
+    given |= {"d": np.shape(d)[-1:]} | ({"x": np.shape(x)[-1:]} if uses_x else {})
+    for name, value in state.items():
+        shape = np.shape(value)
+        if len(shape) == 2 and rank == 3 and shape[0] == over[1]:
+            shape = shape[1:]
+        given[name] = shape
+    bind_sizes(shapes, given)
+
+
+def check_grid(params: Mapping[str, Any], x: Any, d: Any, state: Mapping[str, Any]) -> None:
+    """Raises InputError unless x and d begin with the same number of steps and everything else broadcasts."""
+    if not np.ndim(d) or not np.shape(d)[0]:
+        raise InputError(f"d has the shape {np.shape(d)}; expected (T,), or (T, …) with a grid")
+    if x is not None and np.shape(x)[:1] != np.shape(d)[:1]:
+        raise InputError(f"x has the shape {np.shape(x)} and d {np.shape(d)}; both need T along their first axis")
+    grids = [np.shape(v) for v in (*params.values(), *state.values())] + [np.shape(d)[1:]]
+    grids += [np.shape(x)[1:]] if x is not None else []
+    try:
+        np.broadcast_shapes(*grids)
+    except ValueError:
+        listed = ", ".join(str(s) for s in dict.fromkeys(grids))
+        raise InputError(f"the grids {listed} do not broadcast against each other") from None
+
+
+class NumpyBackend:
+    """The module that `array_source` prints; its arrays are kept for the next call."""
+
+    def __init__(self, program: Program, dtype: str) -> None:
+        self.source = numpy_source(program)
+        self._function = load_module(self.source, program.model.cell.name).loss_and_gradients
+        self._dtype = np.dtype(dtype)
+        self._work: dict[str, Array] = {}
+
+    def __call__(
+        self, params: Mapping[str, Any], x: Any, d: Any, state: Mapping[str, Any], out: dict[str, Array] | None
+    ) -> Result:
+        loss, gradients = self._function(params, x, d, state, dtype=self._dtype, work=self._work)
+        return loss, gradients
+
+
+def compile_gradient(
+    source: str | Cell | Model = "elman",
+    *,
+    target: str = "numpy",
+    losses: str = "all",
+    loss: str = "squared",
+    activation: str = "logistic",
+    output_activation: str | None = None,
+    dtype: str = "float64",
+    inputs: bool = False,
+) -> CompiledGradient:
+    r"""The gradient of a cell as a fast function of arrays.
+
+    ``source`` is a cell (a built-in's name, a file, text), read in matrix form with the options given, or a `Model`,
+    of which the form and all choices are taken (its number of steps is not: T is that of x). ``inputs`` asks for
+    ∂L/∂x_t as well, under the name "x".
+
+    >>> f = compile_gradient("h = W @ h[t-1] + x\ny = h")
+    >>> loss, gradients = f({"W": [[0, 1], [1, 0]]}, x=[[0, 0], [0, 0]], d=[[0, 0], [0, 0]], state={"h_0": [1, 2]})
+    >>> loss, gradients["h_0"], gradients["W"]
+    (5.0, array([2., 4.]), array([[6., 9.],
+           [6., 6.]]))
+
+    Raises InputError for an unknown choice, and where a target needs what this machine does not have.
+    """
+    for what, value, known in (("target", target, TARGETS), ("dtype", dtype, DTYPES)):
+        if value not in known:
+            raise InputError(
+                f"{value!r} is not a {what}: choose one of {', '.join(known)}.{suggest(str(value), known)}"
+            )
+    model = source
+    if not isinstance(model, Model):
+        model = unroll(
+            model, steps=1, losses=losses, loss=loss, activation=activation,
+            output_activation=output_activation, form="matrix",
+        )  # fmt: skip
+    program = build_program(concrete(model, activation, loss), inputs=inputs)
+    return CompiledGradient(program, target, _backend(program, target, dtype))
+
+
+def _backend(program: Program, target: str, dtype: str) -> Backend:
+    if target == "numpy":
+        return NumpyBackend(program, dtype)
+    raise InputError(f"target {target!r} is not there yet")
