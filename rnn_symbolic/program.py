@@ -4,9 +4,9 @@ r"""Backpropagation through time as a program: the forward and adjoint statement
     adjoint   ∂L/∂tail_{t−lag} += (∂⁺head_t/∂tail_{t−lag})ᵀ ∂L/∂head_t      for every row of the table, last head first
     sums      ∂L/∂W = Σ_t (∂L/∂a_t) v_tᵀ
 
-A quantity that does not need the step before it (W_x x_t, the output layer) leaves the recurrence: its *stage* runs over
-all steps at once, as do the sums over t. So a program is a list of stages, some of them loops; every back end prints it.
-The adjoint of a quantity is called "∂" and its name.
+A quantity that does not need the step before it (W_x x_t, the output layer) leaves the recurrence: its *stage* runs
+over all steps at once, as do the sums over t. So a program is a list of stages, some of them loops; every back end
+prints it. The adjoint of a quantity is called "∂" and its name.
 """
 
 from __future__ import annotations
@@ -216,7 +216,7 @@ class _Builder:
     def __init__(self, refined: Refined, plan: Schedule, inputs: bool) -> None:
         self.refined, self.plan, self.inputs = refined, plan, inputs
         self.scalar = not refined.model.names
-        self.values = {
+        self.values: dict[Expression, Quantity] = {
             e.expression: e.target for e in refined.equations if isinstance(e.expression, Call) and e.target.name != "l"
         }
         self.by_tail: dict[tuple[str, int], list[Edge]] = {}

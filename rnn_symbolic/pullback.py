@@ -96,7 +96,7 @@ def together(names: Names, *factors: Expression) -> Expression:
     flat: list[Expression] = []
     for factor in factors:
         flat.extend(factor.factors if isinstance(factor, Multiply) else (factor,))
-    others = [factor for factor in flat if not isinstance(factor, Ones)]
+    others: list[Expression] = [factor for factor in flat if not isinstance(factor, Ones)]
     if len(others) < len(flat) and all(shape_of(factor, names) == SCALAR for factor in others):
         others.append(next(factor for factor in flat if isinstance(factor, Ones)))
     numbers = [factor for factor in others if isinstance(factor, Number)]

@@ -373,8 +373,8 @@ class ArraySource:
             case Assign(target, expression, adds):
                 self.assign(target, expression, adds)
             case Multiplied(targets, matrices, operand, adds):
-                target = self.group_text(targets)
-                self.product(target, f"{self.over_rows(self.name(operand))} @ {self.matrix(matrices)}.T", adds)
+                group = self.group_text(targets)
+                self.product(group, f"{self.over_rows(self.name(operand))} @ {self.matrix(matrices)}.T", adds)
             case PulledBack(target, matrices, operands, adds):
                 text = self.name(target)
                 self.product(text, " + ".join(self.pairs(matrices, operands)), adds)
