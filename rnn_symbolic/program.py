@@ -35,7 +35,7 @@ from rnn_symbolic.schedule import Schedule, schedule
 from rnn_symbolic.table import Edge, Product
 
 SHARE = Quantity("1/T")
-"""What each step's loss counts in L when L is their mean."""
+"""What the loss of a step counts in L when L is their mean; without stages, and if only ℓ_T counts, 1 or 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +195,10 @@ def adjoint(quantity: Quantity) -> Quantity:
     return Quantity(f"∂{quantity.name}", quantity.step, quantity.index)
 
 
-def build_program(model: Model, *, inputs: bool = False, staged: bool = True) -> Program:
+def build_program(model: Model, *, inputs: bool = False, staged: bool | None = None) -> Program:
     """The program of a model without abstract functions; for any T.
 
-    ``inputs`` asks for ∂L/∂x_t too; without ``staged`` everything stands in one loop.
+    ``inputs`` asks for ∂L/∂x_t too; without ``staged``, as in scalar form, everything stands in one loop.
 
     >>> from rnn_symbolic.model import unroll
     >>> program = build_program(unroll("elman", activation="tanh", loss="squared", form="matrix"))
@@ -208,7 +208,7 @@ def build_program(model: Model, *, inputs: bool = False, staged: bool = True) ->
     [(False, ('∂y', '∂o', '∂h', '∂W_y', '∂b_y')), (True, ('∂a', '∂h', '∂W_h', '∂W_x', '∂b_h'))]
     """
     refined = refine(model)
-    plan = schedule(refined, staged=staged)
+    plan = schedule(refined, staged=bool(model.names) if staged is None else staged)
     return _Builder(refined, plan, inputs).program()
 
 
@@ -254,7 +254,7 @@ class _Builder:
                 if members[0] not in done:  # products stand where the first of their group does
                     done.update(members)
                     for k, operand in enumerate(self.plan.operands(members[0])):
-                        if looped and self.plan.is_early(members[0], operand) != is_early:
+                        if early and self.plan.is_early(members[0], operand) != is_early:
                             continue
                         matrices = tuple(self.plan.products(member)[k][0] for member in members)
                         targets = tuple(Quantity(member, 0, "t") for member in members)
@@ -386,7 +386,8 @@ class _Builder:
     def seed(self, head: Quantity) -> Expression:
         if head.name != "l":
             return adjoint(head)
-        return SHARE if self.refined.model.losses == "mean" else ONE
+        losses = self.refined.model.losses
+        return SHARE if losses == "mean" or (losses == "last" and not self.plan.last) else ONE
 
     def pulled(self, edge: Edge) -> list[Expression | Outer]:
         """What each product of the row, matrices alone left out, makes of the adjoint of its head."""

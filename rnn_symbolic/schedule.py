@@ -7,7 +7,7 @@ component is a loop over t, everything else is not. Stages alternate: over all s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rnn_symbolic.expressions import Add, Apply, Expression, Quantity, add, quantities
 from rnn_symbolic.refinement import Refined
@@ -26,6 +26,7 @@ class Schedule:
     groups: tuple[tuple[str, ...], ...]
     place: Mapping[str, int] = field(hash=False)  # the stage of each name
     last: frozenset[str] = frozenset()  # what counts at the step T alone
+    staged: bool = True
 
     def looped(self, stage: tuple[str, ...]) -> bool:
         return stage in self.loops
@@ -59,7 +60,7 @@ class Schedule:
 
     def hoisted(self, name: str) -> bool:
         """Whether a product in the equation leaves the loop: then all terms that can do so leave it together."""
-        if not any(self._early(term, name) for term in self.terms(name)):
+        if not self.staged:
             return False
         worth = [term for term in self.terms(name) if self._early(term, name) and self._varies(term)]
         return bool(worth) and len(self.terms(name)) > len([t for t in self.terms(name) if self._early(t, name)])
@@ -128,8 +129,8 @@ def schedule(refined: Refined, *, staged: bool = True) -> Schedule:
     stages = tuple(tuple(found[k]) for k in sorted(found))
     place = {name: i for i, stage in enumerate(stages) for name in stage}
     loops = frozenset(stage for stage in stages if stage[0] in recurrent)
-    plan = Schedule(refined, stages, loops, (), place, last)
-    return Schedule(refined, stages, loops, _groups(plan), place, last)
+    plan = Schedule(refined, stages, loops, (), place, last, staged)
+    return replace(plan, groups=_groups(plan))
 
 
 def _groups(plan: Schedule) -> tuple[tuple[str, ...], ...]:

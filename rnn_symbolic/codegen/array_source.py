@@ -7,7 +7,7 @@ a view of the same array, shifted.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rnn_symbolic import __version__
@@ -15,14 +15,15 @@ from rnn_symbolic.codegen.comments import adjoint_comments, forward_comment, wri
 from rnn_symbolic.codegen.identifiers import Identifiers
 from rnn_symbolic.codegen.python_expressions import NUMPY, Dialect, print_expression
 from rnn_symbolic.expressions import Call, Expression, Quantity, quantities
-from rnn_symbolic.program import Assign, Multiplied, OuterSum, Program, PulledBack, Stage, Statement, Total
+from rnn_symbolic.program import Assign, Multiplied, OuterSum, Program, PulledBack, Stage, Statement, Total, reads
 
 WIDTH = 88
 SIZES_HERE = "# sizes"
 INDENT = "    "
 RESERVED = (
-    "np torch params x d state work dtype single T B t array rows overflow loss gradients logistic "
-    "logistic_slope relu_slope softplus softmax logsumexp loss_and_gradients name value found values"
+    "np torch params x d state work dtype single T B t array rows overflow loss gradients logistic logistic_slope "
+    "relu_slope softplus softmax logsumexp total loss_and_gradients name value found values finite forward given "
+    "backward reduce outer of_state range reversed float all l I O "
 ).split()
 
 HELPERS = {
@@ -64,18 +65,23 @@ def logsumexp(z):
     return greatest + np.log(np.exp(z - greatest).sum(axis=-1, keepdims=True))
 ''',
     "overflow": '''\
-def overflow(what, values, last=False):
+def overflow(forward, backward):
     """An error that names the step where something first is not finite."""
-    bad = [
-        (int(t), name)
-        for name, value in values.items()
-        for t in np.flatnonzero(~np.isfinite(value).all(axis=(1, 2)))
-    ]
-    if not bad:
-        return FloatingPointError(f"{what} is not finite")
-    step = max(bad)[0] if last else min(bad)[0]
-    names = ", ".join(f"{name}_{step + 1}" for t, name in bad if t == step)
-    return FloatingPointError(f"{what} overflows at step {step + 1}: {names}")
+    for what, values, pick in (
+        ("the forward pass", forward, min),
+        ("the gradient", backward, max),
+    ):
+        steps = max(len(value) for value in values.values())
+        bad = [
+            (int(t) + 1 + steps - len(value), name)
+            for name, value in values.items()
+            for t in np.flatnonzero(~np.isfinite(value).all(axis=(1, 2)))
+        ]
+        if bad:
+            step = pick(bad)[0]
+            names = ", ".join(f"{name}_{step}" for t, name in bad if t == step)
+            return FloatingPointError(f"{what} overflows at step {step}: {names}")
+    return FloatingPointError("the gradient is not finite")
 ''',
 }
 
@@ -86,18 +92,20 @@ class ArraySource:
 
     program: Program
     dialect: Dialect = NUMPY
+    helpers: Mapping[str, str] = field(default_factory=lambda: HELPERS)
     lines: list[str] = field(default_factory=list)
     depth: int = 1
 
     def __post_init__(self) -> None:
-        self.names = Identifiers(RESERVED)
         self.shapes = self.program.shapes
+        self.sizes = dict.fromkeys(size for shape in self.shapes.values() for size in shape)
+        self.names = Identifiers([*RESERVED, *self.sizes])
+        self.views: dict[tuple[str, int], str] = {}
         cell = self.program.model.cell
         for name in (*cell.parameters, *cell.quantities):
             _ = self.names[name]  # a cell's own names come first
         self.names.set("l", "losses")
         self.names.set("1/T", "share")
-        self.sizes = dict.fromkeys(size for shape in self.shapes.values() for size in shape)
         self.group_of = {name: group for group in self.program.groups for name in group}
         self.group_names = {g: self.names.fresh(f"{_stem(g)}_all") for g in self.program.groups}
         self.group_adjoints = {g: self.names.fresh(f"d{name}") for g, name in self.group_names.items()}
@@ -112,11 +120,12 @@ class ArraySource:
     def text(self) -> str:
         self.body()
         used = "\n".join(self.lines)
-        helpers = [HELPERS["rows"]] if "rows(" in used else []
-        names = [name for name in HELPERS if name not in ("rows", "overflow") and f"{name}(" in used]
-        if "logistic_slope" in names and "logistic" not in names:
+        known = self.helpers
+        helpers = [known["rows"]] if "rows(" in used else []
+        names = [name for name in known if name not in ("rows", "overflow") and f"{name}(" in used]
+        if "logistic_slope" in names and "logistic" in known and "logistic" not in names:
             names.insert(0, "logistic")
-        helpers += [HELPERS[name] for name in names] + [HELPERS["overflow"]]
+        helpers += [known[name] for name in names] + [known["overflow"]]
         parts = [self.head(), *helpers, "\n".join((*self.signature(), *self.lines)) + "\n"]
         return "\n\n".join(parts)
 
@@ -147,9 +156,9 @@ class ArraySource:
             "def loss_and_gradients(params, x, d, state=None, *, dtype=np.float64, work=None):",
             '    """L, and its gradients by the names of parameters and initial states.',
             "",
-            *_filled(f"params: {shapes}"),
+            *filled(f"params: {shapes}"),
             f"    x: (T, {self.size_of('x')}), d: (T, {self.size_of('d')}); with a batch (T, B, …)",
-            *_filled(f"state: {states}; zero unless given, with a batch also (B, …)"),
+            *filled(f"state: {states}; zero unless given, with a batch also (B, …)"),
             "    work: a dictionary that keeps the arrays for the next call",
             "",
             "    L is summed over the samples of a batch.",
@@ -180,7 +189,9 @@ class ArraySource:
     def sized(self) -> None:
         """The sizes that are used, where they are read off."""
         place = self.lines.index(INDENT + SIZES_HERE)
-        used = re.findall(r"[A-Za-z_]\w*", "\n".join(self.lines))
+        used = re.findall(r"(?<![\w.])[A-Za-z_]\w*", "\n".join(line for line in self.lines if "#" not in line))
+        if used.count("T") == 1:  # where it is assigned
+            self.lines[self.lines.index(f"{INDENT}T, B = d.shape[:2]")] = f"{INDENT}B = d.shape[1]"
         self.lines[place : place + 1] = [
             f"{INDENT}{size} = {self.source_of(size)}" for size in self.sizes if size in used
         ]
@@ -197,10 +208,11 @@ class ArraySource:
             self.line(f'{self.names[name]} = np.asarray(params["{name}"], dtype)')
         self.line("state = {} if state is None else state")
         self.line("work = {} if work is None else work")
-        self.line("x, d = np.asarray(x, dtype), np.asarray(d, dtype)")
+        uses_x = self.program.model.cell.uses_input
+        self.line("x, d = np.asarray(x, dtype), np.asarray(d, dtype)" if uses_x else "d = np.asarray(d, dtype)")
         self.line("single = d.ndim == 2")
         self.line("if single:  # a batch of one")
-        self.line(f"{INDENT}x, d = x[:, None], d[:, None]")
+        self.line(INDENT + ("x, d = x[:, None], d[:, None]" if uses_x else "d = d[:, None]"))
         self.line("T, B = d.shape[:2]")
         self.line(SIZES_HERE)
         if self.program.model.losses == "mean":
@@ -240,9 +252,9 @@ class ArraySource:
                 self.shifted(name, variable, size)
                 for k in range(self.program.lags[name]):
                     row = self.program.lags[name] - 1 - k
-                    self.line(f'{variable}_all[{row}] = state.get("{Quantity(name, -k)}", 0)')
+                    self.line(f'{self.before(variable, 0)}[{row}] = state.get("{Quantity(name, -k)}", 0)')
             elif name in self.program.kept and name not in self.group_of:
-                self.line(f'{variable} = array("{variable}", {self.steps(name)}, B, {size})')
+                self.new(variable, f"{self.steps(name)}, B, {size}")
 
     def adjoint_arrays(self) -> None:
         for group, variable in self.group_adjoints.items():
@@ -256,36 +268,54 @@ class ArraySource:
                 self.shifted(name, variable, self.size_of(base))
                 assigned = name in self.program.prefilled and self.assigned_first(name)
                 part = f"[:{self.program.lags[base]}]" if assigned else "[:]"
-                self.line(f"{variable}_all{part} = 0")
+                self.line(f"{self.before(variable, 0)}{part} = 0")
             else:
                 shape = "*x.shape" if base == "x" else f"{self.steps(name)}, B, {self.size_of(base)}"
-                self.line(f'{variable} = array("{variable}", {shape})')
+                self.new(variable, shape)
                 if name in self.program.prefilled and not self.assigned_first(name):
                     self.line(f"{variable}[:] = 0")
 
     def group_arrays(self, group: tuple[str, ...], variable: str, prefix: str) -> None:
         sizes = [self.size_of(name) for name in group]
         members = ", ".join(self.names[prefix + name] for name in group)
-        self.line(f'{variable} = array("{variable}", {self.steps(prefix + group[0])}, B, {_total(sizes)})')
+        self.new(variable, f"{self.steps(prefix + group[0])}, B, {_total(sizes)}")
+        self.line(f"{members} = {self.dialect.split.format(variable, self.cuts(sizes))}")
+
+    @staticmethod
+    def cuts(sizes: list[str]) -> str:
+        """Where parts of these sizes begin, or how many there are."""
         if len(set(sizes)) == 1:
-            self.line(f"{members} = np.split({variable}, {len(sizes)}, axis=-1)")
-        else:
-            cuts = ", ".join(_total(sizes[: k + 1]) for k in range(len(sizes) - 1))
-            self.line(f"{members} = np.split({variable}, [{cuts}], axis=-1)")
+            return str(len(sizes))
+        return f"[{', '.join(_total(sizes[: k + 1]) for k in range(len(sizes) - 1))}]"
+
+    def new(self, variable: str, shape: str, key: str = "") -> None:
+        """An array, of which the module keeps the memory."""
+        self.line(f'{variable} = array("{key or variable}", {shape})')
 
     def shifted(self, name: str, variable: str, size: str) -> None:
         """One array with room for the steps before the first; views of it begin earlier."""
         lag = self.program.lags[name.removeprefix("∂")]
-        self.line(f'{variable}_all = array("{variable}", T + {lag}, B, {size})')
-        views = [(variable, f"[{lag}:]")]
-        for k in range(1, lag + 1):
-            views.append((self.before(variable, k), f"[{lag - k or ''}:{-k}]"))
-        left, right = ", ".join(v for v, _ in views), ", ".join(f"{variable}_all{s}" for _, s in views)
-        self.line(f"{left} = {right}")
+        whole = self.before(variable, 0)
+        self.new(whole, f"T + {lag}, B, {size}", variable)
+        views = [(variable, f"{whole}[{lag}:]")]
+        used = {
+            -(q.step or 0)
+            for stage in (*self.program.forward, *self.program.backward)
+            for statement in stage.everything
+            for q in (*reads(statement), *((statement.target,) if isinstance(statement, Assign | PulledBack) else ()))
+            if q.name == name
+        }
+        views += [(self.before(variable, k), f"{whole}[{lag - k or ''}:{-k}]") for k in range(1, lag + 1) if k in used]
+        flat = f"{', '.join(v for v, _ in views)} = {', '.join(text for _, text in views)}"
+        for line in [flat] if len(INDENT + flat) <= WIDTH else [f"{v} = {text}" for v, text in views]:
+            self.line(line)
 
-    @staticmethod
-    def before(variable: str, k: int) -> str:
-        return f"{variable}_before{k if k > 1 else ''}"
+    def before(self, variable: str, k: int) -> str:
+        """The array of a state k steps earlier; with k = 0 the one of all its steps, those before the first too."""
+        if (variable, k) not in self.views:
+            wanted = f"{variable}_before{k if k > 1 else ''}" if k else f"{variable}_all"
+            self.views[variable, k] = self.names.fresh(wanted)
+        return self.views[variable, k]
 
     def assigned_first(self, name: str) -> bool:
         """Whether the first statement to push to an adjoint assigns it for all steps."""
@@ -390,10 +420,15 @@ class ArraySource:
             self.long(f"{text} += ", value)
         elif not kept:
             self.long(f"{text} = ", value)
-        elif isinstance(expression, Call) and value.startswith("np.") and expression.function != "sum":
-            self.line(f"{value[:-1]}, out={text})")
+        elif self.takes_out(expression, value):
+            self.call(f"{value[:-1]}, out={text})")
         else:
             self.long(f"{text} = " if self.index else f"{text}[:] = ", value)
+
+    def takes_out(self, expression: Expression, value: str) -> bool:
+        """Whether a text is a call of the library that can write into an array."""
+        is_call = isinstance(expression, Call) and expression.function != "sum"
+        return is_call and value.startswith(f"{self.dialect.library}.")
 
     def product(self, target: str, value: str, adds: bool) -> None:
         if self.index:
@@ -402,7 +437,7 @@ class ArraySource:
         target = f"rows({target})"
         left, _, right = value.partition(" @ ")
         if not adds and " @ " not in right:
-            self.line(f"np.matmul({left}, {right}, out={target})")
+            self.call(f"{self.dialect.library}.matmul({left}, {right}, out={target})")
         else:
             self.long(f"{target}[:] {'+=' if adds else '='} ", value)
 
@@ -434,29 +469,27 @@ class ArraySource:
             self.stacked[matrices] = self.names.fresh(f"{_stem([m.name for m in matrices])}_all")
             parts = ", ".join(self.names[m.name] for m in matrices)
             place = next(i for i, line in enumerate(self.lines) if line.endswith("# forward pass")) - 1
-            self.lines.insert(place, f"{INDENT}{self.stacked[matrices]} = np.concatenate(({parts}))")
+            self.lines.insert(place, f"{INDENT}{self.stacked[matrices]} = {self.dialect.joined.format(parts)}")
         return self.stacked[matrices]
 
     def outer(
         self, targets: tuple[Quantity, ...], operands: tuple[Quantity, ...], argument: Quantity, adds: bool
     ) -> None:
-        right = f"rows({self.name(argument)})"
+        right = self.name(argument)
         equals = "+=" if adds else "="
         group = self.adjoint_group(operands)
         if len(targets) == 1:
-            self.long(f"{self.names[targets[0].name]} {equals} ", f"rows({self.name(operands[0])}).T @ {right}")
+            self.long(f"{self.names[targets[0].name]} {equals} ", self.outer_text(self.name(operands[0]), right))
             return
         assert group is not None
         sizes = [self.size_of(name) for name in group]
-        value = f"rows({self.all_of(self.group_adjoints[group])}).T @ {right}"
-        cuts = str(len(sizes))
-        if len(set(sizes)) > 1:
-            cuts = f"[{', '.join(_total(sizes[: k + 1]) for k in range(len(sizes) - 1))}]"
+        value = self.outer_text(self.all_of(self.group_adjoints[group]), right)
+        split = self.dialect.split_rows.format(value, self.cuts(sizes))
         if adds:
             for k, target in enumerate(targets):
-                self.long(f"{self.names[target.name]} += ", f"np.split({value}, {cuts})[{k}]")
+                self.long(f"{self.names[target.name]} += ", f"{split}[{k}]")
         else:
-            self.long(f"{', '.join(self.names[t.name] for t in targets)} = ", f"np.split({value}, {cuts})")
+            self.long(f"{', '.join(self.names[t.name] for t in targets)} = ", split)
 
     def total(self, target: Quantity, expression: Expression, adds: bool) -> None:
         shape = self.shapes[target.name.removeprefix("∂")]
@@ -465,25 +498,24 @@ class ArraySource:
         if not any(q.index for q in quantities(expression)):  # the same for all steps and samples
             count = "B" if self.stage is not None and self.stage.last else "T * B"
             value = f"{count} * ({text})"
-        elif shape:
-            value = f"{_as_operand(text)}.sum(axis=(0, 1))"
         else:
-            value = f"{_as_operand(text)}.sum()"
+            value = self.sum_text(text, "(0, 1)" if shape else "")
         self.long(f"{self.names[target.name]} {equals} ", value)
 
+    def outer_text(self, left: str, right: str) -> str:
+        """The sum of left rightᵀ over steps and samples."""
+        return f"rows({left}).T @ rows({right})"
+
+    def sum_text(self, text: str, axes: str) -> str:
+        """The sum over axes, or over all."""
+        return f"{_as_operand(text)}.sum({f'axis={axes}' if axes else ''})"
+
+    def call(self, text: str) -> None:
+        """A call for its effect."""
+        self.line(text)
+
     def long(self, left: str, value: str) -> None:
-        """One line, or the value in parentheses, broken where its sum is."""
-        indent = INDENT * self.depth
-        if len(indent + left + value) <= WIDTH:
-            self.line(left + value)
-            return
-        self.line(f"{left}(")
-        inner = indent + INDENT
-        if len(inner + value) <= WIDTH:
-            self.lines.append(inner + value)
-        else:
-            self.lines.extend(inner + part for part in _broken(value))
-        self.line(")")
+        self.lines.extend(broken(left, value, INDENT * self.depth))
 
     # -- results ----------------------------------------------------------------------------------------------
 
@@ -492,22 +524,7 @@ class ArraySource:
         scale = f"{self.names['1/T']} * " if program.model.losses == "mean" else ""
         self.line()
         self.line(f"loss = float({scale}{self.names['l']}.sum())")
-        entries: list[tuple[str, str]] = []
-        for name in program.model.cell.parameters:
-            found = self.names[f"∂{name}"]
-            used = any(f"∂{name}" in stage.targets for stage in program.backward)
-            entries.append((name, found if used else f"np.zeros_like({self.names[name]})"))
-        for state in program.model.cell.initial_states:
-            assert state.step is not None
-            row = program.lags[state.name] - 1 + state.step
-            text = f"{self.names[f'∂{state.name}']}_all[{row}]"
-            entries.append((str(state), text))
-        if program.inputs and program.model.cell.uses_input:
-            entries.append(("x", f"{self.names['∂x']}[:, 0] if single else {self.names['∂x']}"))
-        self.line("gradients = {")
-        for name, text in entries:
-            self.line(f'{INDENT}"{name}": {text},')
-        self.line("}")
+        self.entries()
         states = [str(q) for q in program.model.cell.initial_states]
         if states:
             listed = ", ".join(f'"{state}"' for state in states)
@@ -518,23 +535,56 @@ class ArraySource:
             self.line(f"{INDENT * 2}gradients[name] = gradients[name].copy()")
         forward = [n for n in self.computed(program.forward) if n in program.kept]
         backward = [n for n in self.computed(program.backward) if n in program.kept]
-        self.line("if not np.isfinite(loss):")
-        self.raise_overflow("the forward pass", forward, "")
-        self.line("if not all(np.isfinite(value).all() for value in gradients.values()):")
-        self.raise_overflow("the gradient", backward, ", last=True")
+        self.line("finite = [np.isfinite(value).all() for value in gradients.values()]")
+        self.line("if not (np.isfinite(loss) and all(finite)):")
+        self.collected("forward", forward)
+        self.collected("backward", backward)
+        self.line(f"{INDENT}raise overflow(forward, backward)")
         self.line("return loss, gradients")
 
-    def raise_overflow(self, what: str, names: list[str], rest: str) -> None:
-        pairs = [f'"{self.names[n]}": {self.names[n]}' for n in names]
-        flat = f'{INDENT * 2}raise overflow("{what}", {{{", ".join(pairs)}}}{rest})'
+    def entries(self) -> None:
+        """The gradients by name."""
+        program = self.program
+        entries: list[tuple[str, str]] = []
+        for name in program.model.cell.parameters:
+            found = self.names[f"∂{name}"]
+            used = any(f"∂{name}" in stage.targets for stage in program.backward)
+            entries.append((name, found if used else f"{self.dialect.library}.zeros_like({self.names[name]})"))
+        for state in program.model.cell.initial_states:
+            assert state.step is not None
+            row = program.lags[state.name] - 1 + state.step
+            text = f"{self.before(self.names[f'∂{state.name}'], 0)}[{row}]"
+            entries.append((str(state), self.state_text(str(state), text)))
+        if program.inputs and program.model.cell.uses_input:
+            entries.append(("x", f"{self.names['∂x']}[:, 0] if single else {self.names['∂x']}"))
+        self.line("gradients = {")
+        for name, text in entries:
+            self.entry(name, text)
+        self.line("}")
+
+    def entry(self, name: str, text: str) -> None:
+        """A line of the dictionary of gradients."""
+        self.line(f'{INDENT}"{name}": {text},')
+
+    def state_text(self, state: str, text: str) -> str:
+        """The gradient by an initial state, where ``text`` is that for each sample."""
+        return text
+
+    def collected(self, variable: str, names: list[str]) -> None:
+        pairs = [f'"{shown(n)}": {self.names[n]}' for n in names]
+        flat = f"{INDENT * 2}{variable} = {{{', '.join(pairs)}}}"
         if len(flat) <= WIDTH:
             self.lines.append(flat)
             return
-        self.line(f"{INDENT}values = {{")
+        self.line(f"{INDENT}{variable} = {{")
         for pair in pairs:
             self.line(f"{INDENT * 2}{pair},")
         self.line(f"{INDENT}}}")
-        self.line(f'{INDENT}raise overflow("{what}", values{rest})')
+
+
+def shown(name: str) -> str:
+    """A quantity or its adjoint in a message: h, dL/dh."""
+    return name.replace("∂", "dL/d")
 
 
 def _stem(names: Iterable[str]) -> str:
@@ -557,7 +607,7 @@ def _as_operand(text: str) -> str:
     return text if simple else f"({text})"
 
 
-def _filled(text: str) -> list[str]:
+def filled(text: str) -> list[str]:
     """A line of a docstring, broken at commas."""
     lines, current = [], INDENT
     for word in text.split(" "):
@@ -566,6 +616,15 @@ def _filled(text: str) -> list[str]:
             current = INDENT * 2
         current += word + " "
     return [*lines, current.rstrip()]
+
+
+def broken(left: str, value: str, indent: str) -> list[str]:
+    """An assignment in one line, or with its value in parentheses, broken where its sum is."""
+    if len(indent + left + value) <= WIDTH:
+        return [indent + left + value]
+    inner = indent + INDENT
+    parts = [value] if len(inner + value) <= WIDTH else _broken(value)
+    return [f"{indent}{left}(", *(inner + part for part in parts), f"{indent})"]
 
 
 def _broken(value: str) -> list[str]:

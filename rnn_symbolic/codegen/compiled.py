@@ -5,6 +5,7 @@ f = compile_gradient("lstm", target="c");   loss, gradients = f(params, x, d, st
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -12,10 +13,9 @@ import numpy as np
 
 from rnn_symbolic.array_functions import Array
 from rnn_symbolic.cells import Cell
-from rnn_symbolic.codegen.array_source import numpy_source
-from rnn_symbolic.codegen.loading import load_module
+from rnn_symbolic.codegen.numpy_backend import NumpyBackend
 from rnn_symbolic.concrete import concrete
-from rnn_symbolic.errors import ForwardOverflow, InputError, NumericalFailure, suggest
+from rnn_symbolic.errors import InputError, suggest
 from rnn_symbolic.model import Model, unroll
 from rnn_symbolic.program import Program, build_program
 from rnn_symbolic.shapes import bind_sizes
@@ -27,9 +27,10 @@ Result = tuple[float, dict[str, Array]]
 
 
 class Backend(Protocol):
-    """What a target builds of a program."""
+    """What a target builds of a program. ``call`` may be None; it refuses by None what it does not read as it is."""
 
     source: str
+    call: Callable[..., Any] | None
 
     def __call__(
         self, params: Mapping[str, Any], x: Any, d: Any, state: Mapping[str, Any], out: dict[str, Array] | None
@@ -50,7 +51,7 @@ class CompiledGradient:
     """
 
     def __init__(self, program: Program, target: str, backend: Backend) -> None:
-        self.program, self.target, self._backend = program, target, backend
+        self.program, self.target, self.backend = program, target, backend
         cell = program.model.cell
         self.parameters = frozenset(cell.parameters)
         self.states = frozenset(map(str, cell.initial_states))
@@ -61,8 +62,8 @@ class CompiledGradient:
 
     @property
     def source(self) -> str:
-        """The text that runs."""
-        return self._backend.source
+        """The text that runs; of the C back end, what was built last."""
+        return self.backend.source
 
     def __call__(
         self,
@@ -73,25 +74,33 @@ class CompiledGradient:
         out: dict[str, Array] | None = None,
     ) -> Result:
         """(L, gradients by name) at a point."""
+        call = self.backend.call
+        if call is not None and (found := call(params, x, d, state, out)):
+            return found  # type: ignore[no-any-return]
         state = {} if state is None else state
         self._check(params, x, d, state)
-        try:
-            loss, gradients = self._backend(params, x, d, state, out)
-        except FloatingPointError as error:
-            kind = ForwardOverflow if str(error).startswith("the forward") else NumericalFailure
-            raise kind(f"{error} (try smaller weights, or fewer steps)") from None
+        loss, gradients = self.backend(params, x, d, state, out)
         if out is not None and gradients is not out:
-            for name, value in gradients.items():
-                np.copyto(out[name], value)
+            _copy_into(out, gradients)
             gradients = out
         return loss, gradients
 
     def bind(
         self, params: Mapping[str, Any], x: Any, d: Any, state: Mapping[str, Any] | None = None
     ) -> Callable[[], Result]:
-        """A function without arguments that reads these arrays, whatever they hold when it is called."""
-        _, gradients = self(params, x, d, state)
-        return lambda: self(params, x, d, state, gradients)
+        """A function without arguments that reads these arrays as they are when it is called, into the same results.
+
+        In the C back end that is a call without any look-up; there the arrays must be of its type and in C order.
+        """
+        loss, gradients = self(params, x, d, state)
+        del loss
+        bind = getattr(self.backend, "bind", None)
+        if bind is not None:
+            found = bind(params, x, d, state)
+            if found is not None:
+                return found  # type: ignore[no-any-return]
+        found = {name: np.array(value) for name, value in gradients.items()}
+        return lambda: self(params, x, d, state, found)
 
     # -- checks -----------------------------------------------------------------------------------------------
 
@@ -159,20 +168,12 @@ def check_grid(params: Mapping[str, Any], x: Any, d: Any, state: Mapping[str, An
         raise InputError(f"the grids {listed} do not broadcast against each other") from None
 
 
-class NumpyBackend:
-    """The module that `array_source` prints; its arrays are kept for the next call."""
-
-    def __init__(self, program: Program, dtype: str) -> None:
-        self.source = numpy_source(program)
-        self._function = load_module(self.source, program.model.cell.name).loss_and_gradients
-        self._dtype = np.dtype(dtype)
-        self._work: dict[str, Array] = {}
-
-    def __call__(
-        self, params: Mapping[str, Any], x: Any, d: Any, state: Mapping[str, Any], out: dict[str, Array] | None
-    ) -> Result:
-        loss, gradients = self._function(params, x, d, state, dtype=self._dtype, work=self._work)
-        return loss, gradients
+def _copy_into(out: dict[str, Array], gradients: Mapping[str, Any]) -> None:
+    for name, value in gradients.items():
+        found = out.get(name)
+        if not isinstance(found, np.ndarray) or found.shape != np.shape(value):
+            raise InputError(f"out has no array of the shape {np.shape(value)} for {name!r}; give an earlier result")
+        np.copyto(found, value)
 
 
 def compile_gradient(
@@ -185,12 +186,15 @@ def compile_gradient(
     output_activation: str | None = None,
     dtype: str = "float64",
     inputs: bool = False,
+    sizes: Mapping[str, int] | None = None,
+    batch: int | None = None,
 ) -> CompiledGradient:
     r"""The gradient of a cell as a fast function of arrays.
 
     ``source`` is a cell (a built-in's name, a file, text), read in matrix form with the options given, or a `Model`,
     of which the form and all choices are taken (its number of steps is not: T is that of x). ``inputs`` asks for
-    ∂L/∂x_t as well, under the name "x".
+    ∂L/∂x_t as well, under the name "x". ``sizes`` and ``batch`` let the C back end build at once; otherwise it
+    builds when it first sees arrays.
 
     >>> f = compile_gradient("h = W @ h[t-1] + x\ny = h")
     >>> loss, gradients = f({"W": [[0, 1], [1, 0]]}, x=[[0, 0], [0, 0]], d=[[0, 0], [0, 0]], state={"h_0": [1, 2]})
@@ -211,11 +215,25 @@ def compile_gradient(
             model, steps=1, losses=losses, loss=loss, activation=activation,
             output_activation=output_activation, form="matrix",
         )  # fmt: skip
-    program = build_program(concrete(model, activation, loss), inputs=inputs)
-    return CompiledGradient(program, target, _backend(program, target, dtype))
-
-
-def _backend(program: Program, target: str, dtype: str) -> Backend:
+    model = concrete(model, activation, loss)
+    backend: Backend
+    program = build_program(model, inputs=inputs)
     if target == "numpy":
+        backend = NumpyBackend(program, dtype)
+    elif target == "c":
+        backend = _c_backend(program, dtype, sizes, batch)
+    else:
+        raise InputError(f"target {target!r} is not there yet")
+    return CompiledGradient(program, target, backend)
+
+
+def _c_backend(program: Program, dtype: str, sizes: Mapping[str, int] | None, batch: int | None) -> Backend:
+    from rnn_symbolic.codegen.building import NoCompiler, find_compiler
+    from rnn_symbolic.codegen.c_backend import CBackend
+
+    try:
+        find_compiler()
+        return CBackend(program, dtype, sizes, batch)
+    except NoCompiler as error:
+        warnings.warn(f"{error}; going on with NumPy", RuntimeWarning, stacklevel=3)
         return NumpyBackend(program, dtype)
-    raise InputError(f"target {target!r} is not there yet")

@@ -33,6 +33,9 @@ class Identifiers:
             self._found[name] = self.fresh(name.replace("∂", "d").replace("1/T", "share"))
         return self._found[name]
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._found
+
     def set(self, name: str, wanted: str) -> None:
         """Give a name an identifier near ``wanted``, for good."""
         self._found[name] = self.fresh(wanted)

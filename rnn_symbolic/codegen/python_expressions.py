@@ -24,6 +24,8 @@ from rnn_symbolic.expressions import (
     Power,
     Quantity,
     Transpose,
+    multiply,
+    transform,
 )
 
 SUM, PRODUCT, UNARY, POWER, ATOM = range(5)
@@ -39,6 +41,12 @@ class Dialect:
     calls: dict[tuple[str, int], str]
     total: str = "{}.sum(axis=-1, keepdims=True)"
     ones: str = "np.ones({})"
+    power: str = ""  # where ** will not do: of Python's floats it raises on overflow
+    square: str = ""
+    library: str = "np"
+    joined: str = "np.concatenate(({}))"
+    split: str = "np.split({}, {}, axis=-1)"
+    split_rows: str = "np.split({}, {})"
 
 
 NUMPY = Dialect(
@@ -116,11 +124,36 @@ class _Printer:
     def power(self, base: Expression, exponent: Fraction) -> Text:
         if exponent == -1:
             return f"1 / {self.wrapped(base, POWER)}", PRODUCT
+        if self.dialect.square and exponent == 2:
+            text, binds = self.text(base)
+            return (f"{text} * {text}", PRODUCT) if binds == ATOM else (self.dialect.square.format(text), ATOM)
+        if self.dialect.power:
+            return self.dialect.power.format(self.text(base)[0], number(exponent)[0]), ATOM
         written = str(exponent) if exponent.denominator == 1 else number(exponent)[0]
         written = f"({written})" if written.startswith("-") or "/" in written else written
         text = self.wrapped(base, ATOM)
         hugs = text.replace("_", "a").isalnum() and written.replace(".", "1").isalnum()
         return f"{text}**{written}" if hugs else f"{text} ** {written}", POWER
+
+
+def with_totals(expression: Expression, is_vector: Callable[[Quantity], bool]) -> Expression:
+    """Sums as calls of a function `total`, and no column of ones where another vector gives the size.
+
+    >>> d = Quantity("d", 0, "t")
+    >>> print_expression(with_totals(Call("sum", Multiply((Ones("n_y"), d))), lambda q: True), str, Dialect(
+    ...     {("total", 0): "total({})"}))
+    'total(d[t])'
+    """
+
+    def visit(node: Expression) -> Expression:
+        match node:
+            case Call("sum", argument):
+                return Call("total", argument)
+            case Multiply(factors=factors) if any(isinstance(f, Quantity) and is_vector(f) for f in factors):
+                return multiply(*(factor for factor in factors if not isinstance(factor, Ones)))
+        return node
+
+    return transform(expression, visit)
 
 
 def number(value: Fraction) -> Text:
