@@ -28,6 +28,7 @@ examples:
   rnn-symbolic check --seed 1                   symbolic against numeric gradients
   rnn-symbolic derive --cell lstm --form matrix the LSTM, with matrices
   rnn-symbolic jacobian --cell gru --form matrix  the Jacobian of its state, block by block
+  rnn-symbolic code --cell lstm -o lstm.py      backpropagation through time as a NumPy module
   rnn-symbolic article --lang zh                the article, claim by claim
 """
 DOCUMENT_FORMATS = ("latex", "text", "markdown", "json")
@@ -165,6 +166,10 @@ def build_parser() -> Parser:
     where.add_argument("--seed", type=whole_number(0), help="a random point (0 when neither is given)")
     check.add_argument("--sizes", type=sizes, metavar="n_h=4,…", help="the sizes of the random point, in matrix form")
     check.add_argument("--batch", type=whole_number(1), metavar="B", help="a random batch of B samples, in matrix form")
+    check.add_argument(
+        "--target", type=one_of("numpy", "c", "jax", "torch"), metavar="NAME",
+        help="check compiled code as well: numpy, c, jax or torch",
+    )  # fmt: skip
 
     jacobian = _command(commands, "jacobian", "the Jacobian of the state, block by block")
     _model_options(jacobian)
@@ -180,6 +185,16 @@ def build_parser() -> Parser:
     _model_options(gradient)
     _output_options(gradient, TABLE_FORMATS)
     gradient.add_argument("--values", metavar="FILE", required=True, help="the point (JSON)")
+
+    code = _command(commands, "code", "a standalone module that computes loss and gradients")
+    code.add_argument(
+        "--target", type=one_of("numpy", "c", "jax"), default="numpy", metavar="NAME", help="numpy, c or jax (numpy)"
+    )
+    code.add_argument("--inputs", action="store_true", help="the gradients by the inputs as well")
+    code.add_argument("--sizes", type=sizes, metavar="n_h=4,…", help="the sizes that C code is written for")
+    _model_options(code, form="matrix")
+    code.add_argument("-o", "--output", metavar="FILE", default="-", help="write to FILE instead of standard output")
+    code.add_argument("--force", action="store_true", help="overwrite an existing FILE")
 
     article = _command(commands, "article", "the article, claim by claim, with computed evidence")
     _output_options(article, DOCUMENT_FORMATS, default="text")
@@ -207,13 +222,13 @@ def _path_limit(parser: Parser) -> None:
     )
 
 
-def _model_options(parser: Parser) -> None:
+def _model_options(parser: Parser, form: str = "scalar") -> None:
     group = parser.add_argument_group("model")
     group.add_argument("--cell", metavar="NAME|FILE", help="a built-in cell or a file with equations (elman)")
     group.add_argument("--steps", type=whole_number(1), metavar="T", help="the number of steps (3, or the length of x)")
     group.add_argument(
-        "--form", type=one_of("scalar", "matrix"), default="scalar",
-        help="scalar (every quantity a number, as in the article) or matrix (scalar)",
+        "--form", type=one_of("scalar", "matrix"), default=form,
+        help=f"scalar (every quantity a number, as in the article) or matrix ({form})",
     )  # fmt: skip
     group.add_argument("--losses", type=one_of("all", "last"), help="L = sum of all losses, or the last (all)")
     group.add_argument("--loss", type=one_of("abstract", "squared", "cross-entropy"),

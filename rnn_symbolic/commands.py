@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -221,7 +222,7 @@ def gradient(args: argparse.Namespace) -> Outcome:
 
 def check(args: argparse.Namespace) -> Outcome:
     """``check``: every gradient against complex step and Richardson differences."""
-    from rnn_symbolic.checking import check_at_random, check_gradient
+    from rnn_symbolic.checking import Verdicts, check_at_random, check_gradient
     from rnn_symbolic.render.number_tables import verdicts_document, verdicts_json
 
     if (args.sizes or args.batch) and (args.form == "scalar" or args.values is not None):
@@ -233,13 +234,52 @@ def check(args: argparse.Namespace) -> Outcome:
         verdicts = check_gradient(model, _goals(model, args) or None, point)
     else:
         model = _model(args, numbers=True)
-        goals = _goals(model, args) or None
+        point, goals = None, _goals(model, args) or None
         _refuse_large(model, args)
         verdicts = check_at_random(model, goals, args.seed or 0, sizes=args.sizes, batch=args.batch)
+    if args.target is not None:
+        verdicts = Verdicts((*verdicts, *_code_verdicts(model, point, args)))
     code = 0 if verdicts.passed else 1
     if args.to == "json":
         return json_text(verdicts_json(verdicts)), code
     return _draw(verdicts_document(verdicts, args.lang), args, model.cell), code
+
+
+def _code_verdicts(model: Model, point: Any, args: argparse.Namespace) -> Any:
+    """The verdicts on a target's code; whatever makes it go on with NumPy is said."""
+    from rnn_symbolic.codegen.code_check import check_code, check_code_at_random
+
+    goals = [model.resolve(name) for name in _goals(model, args)] or None
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", RuntimeWarning)
+        if point is not None:
+            verdicts = check_code(model, args.target, point, goals)
+        else:
+            seed, sizes = args.seed or 0, args.sizes
+            verdicts = check_code_at_random(model, args.target, goals, seed, sizes=sizes, batch=args.batch)
+    args.notes += [str(warning.message) for warning in said]
+    return verdicts
+
+
+def code(args: argparse.Namespace) -> Outcome:
+    """``code``: a standalone module with ``loss_and_gradients``."""
+    from rnn_symbolic.codegen.compiled import source_of
+
+    model = _model(args, numbers=True)
+    sizes = args.sizes
+    if sizes and (args.form == "scalar" or args.target != "c"):
+        why = "numbers have no sizes" if args.form == "scalar" else f"{args.target} code is for any sizes"
+        raise InputError(f"--sizes is for C code in matrix form; {why}")
+    if args.target == "c" and model.shapes is not None:
+        from rnn_symbolic.matrix_valuation import random_sizes
+
+        given = sizes or {}
+        sizes = random_sizes(model, given)
+        missing = [name for name in sizes if name not in given]
+        if missing:
+            taken = ", ".join(f"{name}={sizes[name]}" for name in missing)
+            args.notes.append(f"the sizes {taken} were taken for want of --sizes")
+    return source_of(model, args.target, inputs=args.inputs, sizes=sizes), 0
 
 
 def _refuse_large(model: Model, args: argparse.Namespace) -> None:
@@ -346,4 +386,5 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome]] = {
     "jacobian": jacobian,
     "article": article,
     "cells": cells,
+    "code": code,
 }

@@ -237,3 +237,23 @@ def _c_backend(program: Program, dtype: str, sizes: Mapping[str, int] | None, ba
     except NoCompiler as error:
         warnings.warn(f"{error}; going on with NumPy", RuntimeWarning, stacklevel=3)
         return NumpyBackend(program, dtype)
+
+
+def source_of(
+    model: Model, target: str = "numpy", *, inputs: bool = False, sizes: Mapping[str, int] | None = None
+) -> str:
+    """A standalone module with ``loss_and_gradients``, for numpy, c (for these ``sizes``) or jax.
+
+    >>> "def loss_and_gradients(params, x, d, state=None" in source_of(unroll("elman", form="matrix"))
+    True
+    """
+    program = build_program(concrete(model), inputs=inputs)
+    if target == "c":
+        from rnn_symbolic.codegen.c_standalone import c_source
+
+        return c_source(program, sizes or {})
+    if target == "jax":
+        from rnn_symbolic.codegen.jax_source import jax_source
+
+        return jax_source(program)
+    return NumpyBackend(program, "float64").source

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 
 from rnn_symbolic.errors import InputError
 
+CODE_TARGETS = {"numpy": "NumPy", "c": "C", "jax": "JAX", "torch": "PyTorch"}
+"""What the targets of compiled code are called."""
+
 TABLE_WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "paths-title": "Paths from $L$ to <goal>",
@@ -58,6 +61,11 @@ TABLE_WORDS: Mapping[str, Mapping[str, str]] = {
         "all-passed": "All passed.",
         "not-passed": "<failed> failed, <inconclusive> inconclusive, <passed> passed.",
         "complex step": "complex step",
+        **{
+            f"{target} code, {by}": f"{name} code, {by}"
+            for target, name in CODE_TARGETS.items()
+            for by in ("sum over paths", "complex step")
+        },
         "Richardson": "Richardson",
         "where": "where",
         "direction": "direction <number>",
@@ -113,6 +121,11 @@ TABLE_WORDS: Mapping[str, Mapping[str, str]] = {
         "all-passed": "全部通过。",
         "not-passed": "<failed> 项未通过，<inconclusive> 项无法判定，<passed> 项通过。",
         "complex step": "复数步长",
+        **{
+            f"{target} code, {by}": f"{name} 代码，{said}"
+            for target, name in CODE_TARGETS.items()
+            for by, said in (("sum over paths", "路径之和"), ("complex step", "复数步长"))
+        },
         "Richardson": "Richardson 外推",
         "where": "位置",
         "direction": "方向 <number>",
