@@ -38,7 +38,7 @@ from rnn_symbolic.jacobians import rows_of
 from rnn_symbolic.model import Model
 from rnn_symbolic.numeric import Key, adjoints
 from rnn_symbolic.paths import graph
-from rnn_symbolic.scaled import Action, Scaled, action_of, from_logarithms
+from rnn_symbolic.scaled import NOTHING, Action, Scaled, action_of, from_logarithms
 from rnn_symbolic.table import product_value
 from rnn_symbolic.valuation import EPSILON, ROUNDINGS, carry
 
@@ -276,6 +276,13 @@ class MatrixValuation:
         row = self._adjoints.get(_key(wrt))
         return self._sum(wrt, [] if row is None else [row])
 
+    def scaled_gradient(self, wrt: Quantity) -> Scaled:
+        """∂L/∂wrt as an array and a power of 2: beyond the range of floats, entry by entry."""
+        row = self._adjoints.get(_key(wrt))
+        if row is None:
+            return Scaled(np.zeros(self._shape(wrt)), NOTHING)
+        return self._shaped(wrt, row)
+
     # -- shapes -----------------------------------------------------------------------------------------------
 
     def _sum(self, goal: Quantity, rows: Iterable[Scaled]) -> MatrixAmount:
@@ -285,13 +292,17 @@ class MatrixValuation:
         return self._amount(goal, reduce(operator.add, found))
 
     def _amount(self, goal: Quantity, row: Scaled) -> MatrixAmount:
+        found = self._shaped(goal, row)
+        return MatrixAmount(found.value, found.log10)
+
+    def _shaped(self, goal: Quantity, row: Scaled) -> Scaled:
+        """A row as a gradient, in the shape of its goal."""
         array = row.array
         if self.model.is_matrix(goal) and array.shape != self._shape(goal):  # a reshape would hide a lost transpose
             raise ValueError(f"{array.shape} is not the shape {self._shape(goal)} of {goal}")
         if not self.model.is_matrix(goal) and array.ndim == 3 and value_of(self.values, _key(goal)).ndim == 2:
             array = array.sum(axis=0)
-        found = Scaled.of(array.reshape(self._shape(goal)), row.exponent)
-        return MatrixAmount(found.value, found.log10)
+        return Scaled.of(array.reshape(self._shape(goal)), row.exponent)
 
     def _shape(self, goal: Quantity) -> tuple[int, ...]:
         """The shape of a gradient: that of the parameter or the state, with an axis of samples where it has one."""

@@ -117,7 +117,9 @@ def entrywise(expression: Expression) -> Expression:
         kept: list[Expression] = []
         for factor in node.factors:
             if kept and isinstance(kept[-1], Transpose):
-                kept[-1] = Call("sum", multiply(kept[-1].of, factor))
+                both = (kept[-1].of, factor)
+                vectors = [part for part in both if not isinstance(part, Ones)]
+                kept[-1] = Call("sum", multiply(*(vectors or both)))
             else:
                 kept.append(factor)
         return multiply(*kept)

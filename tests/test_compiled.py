@@ -311,6 +311,71 @@ def test_overflow_names_the_step_where_it_begins(target, form):
         f({"w": w}, None, np.zeros((5, 1) if form == "matrix" else 5) + 1e-100, {"h_0": h_0})
 
 
+# --- memory, and beyond the floats ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("cell", BUILT_IN)
+def test_checkpoints(cell, options):
+    chosen = OPTIONS[options]
+    positive = chosen["loss"] != "squared" and cell in ("linear", "d2l", "pascanu")
+    for steps, batch in ((1, None), (7, 2), (10, None)):
+        model = unroll(cell, steps=steps, activation="tanh", form="matrix", **chosen)
+        point = random_matrix_point(model, 7, None, batch, positive=positive)
+        for every in (True, 1, 3, 20):
+            compare(compile_gradient(model, inputs=True, checkpoint=every), model, point)
+
+
+def test_checkpoints_take_less_memory():
+    model = unroll("lstm", steps=400, activation="tanh", loss="squared", form="matrix")
+    given = arguments(random_matrix_point(model, 1, {"n_h": 20}, 4))
+    sizes = {}
+    for checkpoint in (False, True):
+        f = compile_gradient(model, checkpoint=checkpoint)
+        f(*given)
+        sizes[checkpoint] = sum(array.nbytes for array in f.backend._work.values())
+    assert sizes[True] < sizes[False] / 10
+
+
+def test_gradients_beyond_the_floats():
+    steps = 2000
+    for w, sign in ((1e3, 1), (1e-3, -1)):
+        model = unroll("h = w * h[t-1]\ny = h", steps=steps, losses="last", loss="squared", form="matrix")
+        f = compile_gradient(model, log_scaled=True)
+        x, d = None, np.full((steps, 1), 1.0)
+        if sign < 0:
+            loss, found = f({"w": [w]}, x, d, {"h_0": [1.0]})
+            assert loss == 0.5
+            # dL/dh_0 = (y - d) w^T = -w^T
+            assert found["h_0"].log10 == pytest.approx(-3 * steps, rel=1e-12)
+            assert found["h_0"].value == 0
+            assert float(np.sign(found["h_0"].array)[0]) == -1
+        else:
+            with pytest.raises(NumericalFailure):
+                f({"w": [w]}, x, d, {"h_0": [1.0]})
+            _, found = f({"w": [w]}, x, d, {"h_0": [0.0]})
+            assert found["h_0"].log10 == pytest.approx(3 * steps, rel=1e-12)
+    model, given = small(batch=2)
+    loss, found = compile_gradient(model, log_scaled=True)(*given)
+    expected, gradients = compile_gradient(model)(*given)
+    assert loss == pytest.approx(expected, rel=1e-14)
+    for name, value in gradients.items():
+        assert error(found[name].value, value) < 1e-13
+
+
+def test_options_that_do_not_go_together_are_refused():
+    for options in (
+        {"target": "c", "checkpoint": True},
+        {"checkpoint": 0},
+        {"checkpoint": True, "log_scaled": True},
+        {"log_scaled": True, "inputs": True},
+    ):
+        with pytest.raises(InputError):
+            compile_gradient("elman", **options)
+    with pytest.raises(InputError, match="matrix form"):
+        compile_gradient(unroll("elman"), checkpoint=True)
+
+
 # --- the cache --------------------------------------------------------------------------------------------------------
 
 

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from rnn_symbolic import __version__
 from rnn_symbolic.codegen.comments import adjoint_comments, forward_comment, written
 from rnn_symbolic.codegen.identifiers import Identifiers
+from rnn_symbolic.codegen.layout import INDENT, WIDTH, assigned, filled
 from rnn_symbolic.codegen.python_expressions import NUMPY, Dialect, print_expression
 from rnn_symbolic.expressions import Call, Expression, Quantity, quantities
 from rnn_symbolic.program import Assign, Multiplied, OuterSum, Program, PulledBack, Stage, Statement, Total, reads
 
-WIDTH = 88
 SIZES_HERE = "# sizes"
-INDENT = "    "
 RESERVED = (
     "np torch params x d state work dtype single T B t array rows overflow loss gradients logistic logistic_slope "
     "relu_slope softplus softmax logsumexp total loss_and_gradients name value found values finite forward given "
@@ -51,6 +50,11 @@ def relu_slope(z):
 def softplus(z):
     """log(1 + exp(z)), without overflow."""
     return np.logaddexp(z, 0)
+''',
+    "total": '''\
+def total(z):
+    """The sum of the components."""
+    return z.sum(axis=-1, keepdims=True)
 ''',
     "softmax": '''\
 def softmax(z):
@@ -178,6 +182,7 @@ class ArraySource:
         self.line("# forward pass")
         for stage in self.program.forward:
             self.forward(stage)
+        self.between()
         self.line()
         self.line("# backward pass: d… is the derivative of L by …")
         self.adjoint_arrays()
@@ -374,8 +379,15 @@ class ArraySource:
             if with_loop is not None:
                 self.end_loop()
 
+    def between(self) -> None:
+        """What stands between the passes."""
+
+    def enter(self, stage: Stage) -> None:
+        """What stands before a stage of the backward pass."""
+
     def backward(self, stage: Stage) -> None:
         self.stage = stage
+        self.enter(stage)
         for part, looped in ((stage.statements, stage.looped), (stage.after, False)):
             if not part:
                 continue
@@ -515,7 +527,7 @@ class ArraySource:
         self.line(text)
 
     def long(self, left: str, value: str) -> None:
-        self.lines.extend(broken(left, value, INDENT * self.depth))
+        self.lines.extend(assigned(INDENT * self.depth, left.rstrip(), value))
 
     # -- results ----------------------------------------------------------------------------------------------
 
@@ -605,40 +617,6 @@ def _total(sizes: list[str]) -> str:
 def _as_operand(text: str) -> str:
     simple = all(c.isalnum() or c in "_[]-:" for c in text)
     return text if simple else f"({text})"
-
-
-def filled(text: str) -> list[str]:
-    """A line of a docstring, broken at commas."""
-    lines, current = [], INDENT
-    for word in text.split(" "):
-        if len(current) + len(word) > WIDTH - 2 and current.strip():
-            lines.append(current.rstrip())
-            current = INDENT * 2
-        current += word + " "
-    return [*lines, current.rstrip()]
-
-
-def broken(left: str, value: str, indent: str) -> list[str]:
-    """An assignment in one line, or with its value in parentheses, broken where its sum is."""
-    if len(indent + left + value) <= WIDTH:
-        return [indent + left + value]
-    inner = indent + INDENT
-    parts = [value] if len(inner + value) <= WIDTH else _broken(value)
-    return [f"{indent}{left}(", *(inner + part for part in parts), f"{indent})"]
-
-
-def _broken(value: str) -> list[str]:
-    """A long value, a new line before each operator of its sum (or product) that is in no parentheses."""
-    for operators in ((" + ", " - "), (" * ", " / ", " @ ")):
-        parts, level, start = [], 0, 0
-        for i, c in enumerate(value):
-            level += (c in "([{") - (c in ")]}")
-            if level == 0 and i > start and value[i : i + 3] in operators:
-                parts.append(value[start:i])
-                start = i + 1
-        if parts:
-            return [*parts, value[start:]]
-    return [value]
 
 
 def numpy_source(program: Program) -> str:

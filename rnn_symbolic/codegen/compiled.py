@@ -14,6 +14,7 @@ import numpy as np
 from rnn_symbolic.array_functions import Array
 from rnn_symbolic.cells import Cell
 from rnn_symbolic.codegen.numpy_backend import NumpyBackend
+from rnn_symbolic.codegen.scaled_backend import ScaledBackend
 from rnn_symbolic.concrete import concrete
 from rnn_symbolic.errors import InputError, suggest
 from rnn_symbolic.model import Model, unroll
@@ -188,6 +189,8 @@ def compile_gradient(
     inputs: bool = False,
     sizes: Mapping[str, int] | None = None,
     batch: int | None = None,
+    checkpoint: bool | int = False,
+    log_scaled: bool = False,
 ) -> CompiledGradient:
     r"""The gradient of a cell as a fast function of arrays.
 
@@ -195,6 +198,10 @@ def compile_gradient(
     of which the form and all choices are taken (its number of steps is not: T is that of x). ``inputs`` asks for
     ∂L/∂x_t as well, under the name "x". ``sizes`` and ``batch`` let the C back end build at once; otherwise it
     builds when it first sees arrays.
+
+    In NumPy there is more: ``checkpoint`` keeps the states every √T steps only (or every so many as it says) and
+    computes the rest again; ``log_scaled`` gives gradients as `scaled.Scaled`, an array and a power of 2, beyond the range of
+    floats.
 
     >>> f = compile_gradient("h = W @ h[t-1] + x\ny = h")
     >>> loss, gradients = f({"W": [[0, 1], [1, 0]]}, x=[[0, 0], [0, 0]], d=[[0, 0], [0, 0]], state={"h_0": [1, 2]})
@@ -218,13 +225,27 @@ def compile_gradient(
     model = concrete(model, activation, loss)
     backend: Backend
     program = build_program(model, inputs=inputs)
-    if target == "numpy":
-        backend = NumpyBackend(program, dtype)
+    _check_options(target, program, checkpoint, log_scaled)
+    if log_scaled:
+        backend = ScaledBackend(program)
+    elif target == "numpy":
+        backend = NumpyBackend(program, dtype, checkpoint)
     elif target == "c":
         backend = _c_backend(program, dtype, sizes, batch)
     else:
         raise InputError(f"target {target!r} is not there yet")
     return CompiledGradient(program, target, backend)
+
+
+def _check_options(target: str, program: Program, checkpoint: bool | int, log_scaled: bool) -> None:
+    if (checkpoint is not False or log_scaled) and target != "numpy":
+        raise InputError(f"checkpoint and log_scaled are options of target 'numpy', not of {target!r}")
+    if checkpoint is not False and (log_scaled or not program.model.names):
+        raise InputError("checkpoint is for a model in matrix form, and does not go with log_scaled")
+    if checkpoint is not True and checkpoint is not False and (not isinstance(checkpoint, int) or checkpoint < 1):
+        raise InputError(f"checkpoint is {checkpoint!r}; it is True, or a whole number of steps, at least 1")
+    if log_scaled and program.inputs:
+        raise InputError("log_scaled has no gradients by the inputs; leave inputs out")
 
 
 def _c_backend(program: Program, dtype: str, sizes: Mapping[str, int] | None, batch: int | None) -> Backend:

@@ -9,6 +9,7 @@ import numpy as np
 
 from rnn_symbolic.array_functions import Array
 from rnn_symbolic.codegen.array_source import numpy_source
+from rnn_symbolic.codegen.checkpointed_source import checkpointed_source
 from rnn_symbolic.codegen.loading import load_module
 from rnn_symbolic.codegen.scalar_source import scalar_source
 from rnn_symbolic.errors import ForwardOverflow, NumericalFailure
@@ -22,9 +23,13 @@ class NumpyBackend:
 
     call: Callable[..., Any] | None = None
 
-    def __init__(self, program: Program, dtype: str) -> None:
+    def __init__(self, program: Program, dtype: str, checkpoint: bool | int = False) -> None:
         self.matrix = bool(program.model.names)
-        self.source = numpy_source(program) if self.matrix else scalar_source(program)
+        self._every = {} if checkpoint is False else {"every": None if checkpoint is True else checkpoint}
+        if not self.matrix:
+            self.source = scalar_source(program)
+        else:
+            self.source = checkpointed_source(program) if self._every else numpy_source(program)
         self._function = load_module(self.source, "gradient").loss_and_gradients
         self._dtype = np.dtype(dtype)
         self._work: dict[str, Array] = {}
@@ -45,7 +50,7 @@ class NumpyBackend:
 
     def _run(self, params: Mapping[str, Any], x: Any, d: Any, state: Mapping[str, Any]) -> Result:
         if self.matrix:
-            loss, gradients = self._function(params, x, d, state, dtype=self._dtype, work=self._work)
+            loss, gradients = self._function(params, x, d, state, dtype=self._dtype, work=self._work, **self._every)
             return loss, gradients
         grid = np.broadcast_shapes(
             *(np.shape(value) for value in (*params.values(), *state.values())),

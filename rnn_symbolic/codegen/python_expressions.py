@@ -39,7 +39,7 @@ class Dialect:
     """What a library calls things; ``{}`` stands for the argument. Missing functions are helpers of the module."""
 
     calls: dict[tuple[str, int], str]
-    total: str = "{}.sum(axis=-1, keepdims=True)"
+    total: str = "total({})"
     ones: str = "np.ones({})"
     power: str = ""  # where ** will not do: of Python's floats it raises on overflow
     square: str = ""
@@ -89,7 +89,7 @@ class _Printer:
             case Apply(Transpose(Quantity() as matrix), right):
                 return f"{self.wrapped(right, PRODUCT)} @ {self.name(matrix)}", PRODUCT
             case Call("sum", argument):
-                return self.dialect.total.format(self.wrapped(argument, ATOM)), ATOM
+                return self.dialect.total.format(self.text(argument)[0]), ATOM
             case Call(function, argument, order):
                 return self.dialect.calls[function, order].format(self.text(argument)[0]), ATOM
         raise AssertionError(f"no program prints {expression}")

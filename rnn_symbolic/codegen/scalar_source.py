@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from rnn_symbolic import __version__
-from rnn_symbolic.codegen.array_source import INDENT, broken, filled, shown
+from rnn_symbolic.codegen.array_source import shown
 from rnn_symbolic.codegen.comments import adjoint_comments, forward_comment, written
 from rnn_symbolic.codegen.identifiers import Identifiers
+from rnn_symbolic.codegen.layout import INDENT, assigned, filled
 from rnn_symbolic.codegen.python_expressions import Dialect, print_expression
 from rnn_symbolic.expressions import Expression, Quantity
 from rnn_symbolic.program import Assign, Program, Statement, Total
@@ -222,8 +223,7 @@ class ScalarSource:
                 self.line(f"# {comment}", 2)
             adds = statement.adds or isinstance(statement, Total)
             left = f"{self.name(statement.target)} {'+=' if adds else '='} "
-            for text in broken(left, self.expression(statement.expression), INDENT * 2):
-                self.lines.append(text)
+            self.lines.extend(assigned(INDENT * 2, left.rstrip(), self.expression(statement.expression)))
 
     def name(self, quantity: Quantity) -> str:
         found = self.names[quantity.name]

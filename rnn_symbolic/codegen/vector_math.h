@@ -1,7 +1,5 @@
-/* exp, tanh and the logistic function for generated C.
- *
- *     vm_exp    vm_tanh    vm_logistic     double -> double
- *     vm_expf   vm_tanhf   vm_logisticf    float  -> float
+/* exp, tanh and the logistic function for generated C: vm_exp, vm_tanh, vm_logistic take and give a double,
+ * vm_expf, vm_tanhf, vm_logisticf a float.
  *
  * Made for two uses at once: a loop over an array, which the compiler turns into SIMD code (every choice a select;
  * no table, no call, no conversion between integer and floating point), and a recurrence h = vm_tanh(w * h + x[t]),
@@ -16,8 +14,8 @@
  *     vm_logistic(f)      0 below -709 (-88), where the exact value is below 1.3e-308 (6.1e-39); 1 above 709 (88)
  *     all                 nan -> nan
  *
- * gcc needs -O3 -fno-trapping-math to turn the selects of a loop into SIMD code, and -march=native to use all of
- * the machine. Never -ffast-math: it cancels the magic number below and takes inf and nan away.
+ * gcc makes SIMD code of a loop with -O3 -fno-trapping-math (selects stay branches else), the best with -march=native.
+ * Never -ffast-math: it cancels the magic number below and takes inf and nan away.
  *
  * All coefficients are minimax, found with 50 digits or more (Remez' algorithm; Lawson's for the float exp) and then
  * rounded; the degrees are the smallest whose errors, given beside them, vanish beside rounding.
@@ -57,7 +55,7 @@
 static inline uint64_t vm_bits(double x) { uint64_t n; memcpy(&n, &x, sizeof n); return n; }
 static inline double vm_power(uint64_t n) { double x; n <<= 52; memcpy(&x, &n, sizeof x); return x; }
 
-/* rest + power (e^r - 1 - r) = rest + power r^2 q(r), q of degree 9, relative error of e^r 3.7e-18. Multiplied by the
+/* rest + power (e^r - 1 - r) = rest + power r^2 q(r), q of degree 9, relative error of e^r 3.6e-18. Multiplied by the
  * power early and added in two parts, the result is there as soon as q alone would be. */
 static inline double vm_series(double power, double r, double rest) {
     const double r2 = r * r, r4 = r2 * r2, scale = power * r2;
@@ -97,7 +95,7 @@ static inline double vm_logistic(double x) {
  *     tanh(x) = 2 P B / D = 1 - (B - P)^2 / D = x - x u V(u) / D,     D = P^2 + B^2.
  * The second form serves above 1; it damps the errors of P and B by 1 / cosh(x), so the fit is weighted with that:
  * error 1.5e-18 up to 19.1. The third serves below 1, V a polynomial of degree 6, error 5.1e-20. Both are
- * min(x, 1) - n / D, and n is the smaller of the two numerators: tanh(x) lies closer to min(x, 1) than to max(x, 1).
+ * min(x, 1) - n / D, so n is the smaller of the two numerators, without waiting for a comparison of x.
  * With A = 1/2 + ra and B = 1 + rb the large parts stay exact; ra, rb and V - 1/3 are split into two factors, which
  * rounds less than a sum and is as quick. All coefficients are positive. */
 static inline double vm_tanh(double x) {
@@ -160,10 +158,4 @@ static inline float vm_tanhf(float x) {
     return copysignf(y, x);
 }
 
-#undef VM_FMA
-#undef VM_FMAF
-#undef VM_MAGIC
-#undef VM_LOG2E
-#undef VM_LN2_HIGH
-#undef VM_LN2_LOW
 #endif
