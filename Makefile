@@ -24,8 +24,9 @@ test-slow: venv-test katex-if-possible  ## the long sweeps only
 test-all: venv-test katex-if-possible  ## all tests
 	$(BIN)/python -m pytest -n auto -m ""
 
-peers: venv-peers  ## the tests against PyTorch, and PyTorch (200 MB, or GBs if pip finds no CPU build)
-	RNN_SYMBOLIC_REQUIRE_TOOLS=1 $(BIN)/python -m pytest tests/test_peers.py
+peers: venv-peers  ## the tests against PyTorch and JAX, and both (400 MB, or GBs if pip finds no CPU build)
+	RNN_SYMBOLIC_REQUIRE_TOOLS=1 $(BIN)/python -m pytest tests/test_peers.py tests/test_compiled_torch.py \
+	  tests/test_compiled_jax.py
 
 lint: venv-dev  ## ruff and mypy
 	$(BIN)/ruff check
@@ -73,7 +74,7 @@ $(VENV)/installed-test: pyproject.toml | $(BIN)/python
 	@touch $@ $(VENV)/installed
 
 $(VENV)/installed-peers: pyproject.toml | $(VENV)/installed-test
-	@echo "installing PyTorch into $(VENV) (once)" >&2
+	@echo "installing PyTorch and JAX into $(VENV) (once)" >&2
 	@$(INSTALL) --editable '.[peers]' >&2
 	@touch $@
 

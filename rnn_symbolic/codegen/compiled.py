@@ -232,8 +232,14 @@ def compile_gradient(
         backend = NumpyBackend(program, dtype, checkpoint)
     elif target == "c":
         backend = _c_backend(program, dtype, sizes, batch)
+    elif target == "jax":
+        from rnn_symbolic.codegen.jax_backend import JaxBackend
+
+        backend = JaxBackend(program, dtype)
     else:
-        raise InputError(f"target {target!r} is not there yet")
+        from rnn_symbolic.codegen.torch_backend import TorchBackend
+
+        backend = TorchBackend(program, dtype)
     return CompiledGradient(program, target, backend)
 
 
