@@ -197,11 +197,9 @@ def compile_gradient(
     ``source`` is a cell (a built-in's name, a file, text), read in matrix form with the options given, or a `Model`,
     of which the form and all choices are taken (its number of steps is not: T is that of x). ``inputs`` asks for
     ∂L/∂x_t as well, under the name "x". ``sizes`` and ``batch`` let the C back end build at once; otherwise it
-    builds when it first sees arrays.
-
-    In NumPy there is more: ``checkpoint`` keeps the states every √T steps only (or every so many as it says) and
-    computes the rest again; ``log_scaled`` gives gradients as `scaled.Scaled`, an array and a power of 2, beyond the range of
-    floats.
+    builds when it first sees arrays. In NumPy ``checkpoint`` keeps the states every √T steps only (or every so many as
+    it says) and computes the rest again, and ``log_scaled`` gives gradients as `scaled.Scaled`, an array and a power
+    of 2, beyond the range of floats.
 
     >>> f = compile_gradient("h = W @ h[t-1] + x\ny = h")
     >>> loss, gradients = f({"W": [[0, 1], [1, 0]]}, x=[[0, 0], [0, 0]], d=[[0, 0], [0, 0]], state={"h_0": [1, 2]})

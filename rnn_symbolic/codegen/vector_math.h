@@ -96,8 +96,8 @@ static inline double vm_logistic(double x) {
  * The second form serves above 1; it damps the errors of P and B by 1 / cosh(x), so the fit is weighted with that:
  * error 1.5e-18 up to 19.1. The third serves below 1, V a polynomial of degree 6, error 5.1e-20. Both are
  * min(x, 1) - n / D, so n is the smaller of the two numerators, without waiting for a comparison of x.
- * With A = 1/2 + ra and B = 1 + rb the large parts stay exact; ra, rb and V - 1/3 are split into two factors, which
- * rounds less than a sum and is as quick. All coefficients are positive. */
+ * With A = 1/2 + ra and B = 1 + rb the large parts of B - P and D are exact and added last; ra, rb and V - 1/3 are
+ * split into two factors, which rounds less than a sum and is as quick. All coefficients are positive. */
 static inline double vm_tanh(double x) {
     const double a = fabs(x), u = x * x, u2 = u * u, half = 0.5 * a;
     const double a1 = VM_FMA(u2, VM_FMA(u, 1.358357432873874e-8, 3.5111739917481265e-5), 1.8244710913642326e-2 * u);
@@ -110,8 +110,8 @@ static inline double vm_tanh(double x) {
     const double v2 = VM_FMA(u2, VM_FMA(u, 9.848432230325973e-7, 2.529850872745983e-4),
                              VM_FMA(u, 2.4692405517014827e-2, 1));
     const double ra = a1 * a2, rb = b1 * b2, p = VM_FMA(a, ra, half);
-    const double d = VM_FMA(p, p, VM_FMA(rb, VM_FMA(b1, b2, 2), 1)); /* B^2 = 1 + rb (2 + rb) */
-    const double m = VM_FMA(-a, ra, VM_FMA(b1, b2, 1 - half));       /* B - P */
+    const double d = 1 + VM_FMA(p, p, rb * VM_FMA(b1, b2, 2)); /* B^2 = 1 + rb (2 + rb) */
+    const double m = (1 - half) + VM_FMA(-a, ra, rb);          /* B - P */
     const double above = m * m, below = a * u * VM_FMA(v1, v2, 0.3333333333333333);
     const double n = above < below ? above : below, c = a < 1 ? a : 1;
     const double y = a > 19.0625 ? 1 : c - n / d; /* tanh(19.0625) rounds to 1 */
@@ -152,7 +152,7 @@ static inline float vm_tanhf(float x) {
     const float ra = VM_FMAF(u2, 5.71262681e-5f, 1.48868775e-2f * u), p = VM_FMAF(a, ra, half);
     const float rb = VM_FMAF(u2, VM_FMAF(u, 1.2289654e-6f, 1.20654376e-3f), 1.13107055e-1f * u);
     const float v = VM_FMAF(u2, VM_FMAF(u, 3.26947838e-6f, 5.0407782e-4f), VM_FMAF(u, 2.54047103e-2f, 0.333333343f));
-    const float d = VM_FMAF(p, p, VM_FMAF(rb, 2 + rb, 1)), m = VM_FMAF(-a, ra, 1 - half + rb);
+    const float d = 1 + VM_FMAF(p, p, rb * (2 + rb)), m = (1 - half) + VM_FMAF(-a, ra, rb);
     const float above = m * m, below = a * u * v, n = above < below ? above : below, c = a < 1 ? a : 1;
     const float y = a > 9.015625f ? 1 : c - n / d; /* tanh(9.015625) rounds to 1 */
     return copysignf(y, x);
