@@ -13,11 +13,16 @@ import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
+import autograd
 import networks
 import numpy as np
 import pytest
 from latex_tools import require
 from networks import CELLS, random_point
+
+import rnn_symbolic
+from rnn_symbolic.builtin_cells import BUILT_IN
+from rnn_symbolic.matrix_valuation import random_matrix_point
 
 TORCH = {  # our cell: torch's module, its gates in the order of its rows
     "elman": ("RNN", [""]),
@@ -42,7 +47,6 @@ def package_gradients(cell: str, values: Mapping[str, Any], **options: str) -> t
 
     The only place here that knows the package.
     """
-    import rnn_symbolic
     from rnn_symbolic.gradients import gradients_at
 
     choices = {"activation": "tanh", "output_activation": "identity", "loss": "squared", **options}
@@ -189,3 +193,33 @@ def test_the_package_equals_torch(torch, cell, batch, per_sample, output, loss):
         assert {*p, "x"} <= set(found), case
         for name in (*p, "x"):
             close(found[name], expected[name], f"{case}: {name}")
+
+
+# --- every built-in cell, differentiated by PyTorch -------
+
+
+@pytest.mark.parametrize("target", ["numpy", "c", "jax", "torch"])
+@pytest.mark.parametrize("cell", BUILT_IN)
+def test_compiled_gradients_equal_autograd(torch, cell, target, tmp_path_factory, monkeypatch):
+    """The text of the cell, read by Python's parser, run and differentiated by PyTorch."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("RNN_SYMBOLIC_CACHE", str(folder))
+    if target == "jax":
+        require(importlib.util.find_spec("jax") is not None, "JAX is not installed; make peers installs it")
+    model = rnn_symbolic.unroll(cell, steps=5, activation="tanh", output_activation="logistic", loss="squared",
+                                form="matrix")  # fmt: skip
+    point = random_matrix_point(model, 4, None, 3)
+    state = {f"{name}_{step}": value for (name, step), value in point.initial.items()}
+    given = dict(point.parameters), np.asarray(point.x), np.asarray(point.d), state
+    for losses in ("all", "last") if target in ("numpy", "c") else ("all",):
+        f = rnn_symbolic.compile_gradient(
+            cell, target=target, losses=losses, activation="tanh", output_activation="logistic", inputs=True
+        )
+        expected_loss, expected = autograd.gradients(
+            BUILT_IN[cell], *given, activation="tanh", output="logistic", losses=losses
+        )
+        loss, found = f(*given)
+        assert loss == pytest.approx(expected_loss, rel=1e-12)
+        for name, value in expected.items():
+            error = np.abs(found[name] - value).max() / max(np.abs(value).max(), 1e-300)
+            assert error < 1e-12, (name, losses)
