@@ -508,11 +508,14 @@ class ArraySource:
         text = self.expression(expression)
         equals = "+=" if adds else "="
         if not any(q.index for q in quantities(expression)):  # the same for all steps and samples
-            count = "B" if self.stage is not None and self.stage.last else "T * B"
-            value = f"{count} * ({text})"
-        else:
-            value = self.sum_text(text, "(0, 1)" if shape else "")
+            steps = "1" if self.stage is not None and self.stage.last else "T"
+            text = self.repeated(text, f"{steps}, B, {(*shape, '1')[0]}")
+        value = self.sum_text(text, "(0, 1)" if shape else "")
         self.long(f"{self.names[target.name]} {equals} ", value)
+
+    def repeated(self, text: str, shape: str) -> str:
+        """The same for all steps and samples."""
+        return f"np.full(({shape}), {text}, dtype)"
 
     def outer_text(self, left: str, right: str) -> str:
         """The sum of left rightᵀ over steps and samples."""

@@ -29,7 +29,10 @@ import numpy as np
 from rnn_symbolic.errors import InputError
 
 MODULE = "rnn_symbolic_kernel"
-FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-shared", "-fPIC", "-w")
+FLAGS = (
+    "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-shared", "-fPIC", "-w",
+    *(["-mprefer-vector-width=512"] if platform.machine() in ("x86_64", "AMD64") else []),
+)  # fmt: skip
 TIME_LIMIT = 120  # seconds
 KEPT = 500
 """So many entries are kept; the oldest go."""
