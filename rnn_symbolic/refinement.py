@@ -10,7 +10,6 @@ table of the refined equations is made by the same rules as the model's.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -137,8 +136,19 @@ class _Refinement:
     def term(self, expression: Expression) -> Expression:
         """A summand: the product W v of a matrix and a name, or arithmetic."""
         if isinstance(expression, Apply):
-            return Apply(expression.left, self.atom(expression.right))
+            return Apply(expression.left, self.operand(expression.right))
         return self.inline(expression)
+
+    def operand(self, expression: Expression) -> Expression:
+        """What a matrix stands before: a quantity of each step, even where it is a parameter, the same for all."""
+        if not isinstance(expression, Quantity) or expression.index:
+            return self.atom(expression)
+        if expression not in self.named:
+            target = Quantity(self.fresh(f"{expression.name}_t"), 0, "t")
+            self.shapes[target.name] = self.shapes.get(expression.name, ())
+            self.define(target, expression)
+            self.named[expression] = target
+        return self.named[expression]
 
     def inline(self, expression: Expression) -> Expression:
         """Arithmetic of names: what is more than that gets a name."""
@@ -163,7 +173,7 @@ class _Refinement:
             return self.inline(expression) if not isinstance(expression, Call) else expression
         if expression not in self.named:
             piece = self.top(expression)
-            target = Quantity(self.fresh(name or suggested_name(piece)), 0, "t")
+            target = Quantity(self.fresh(name or suggested_name(piece, self.target.name)), 0, "t")
             rows, columns = shape_of(expression, self.shapes)
             assert columns == "1"
             self.shapes[target.name] = () if rows == "1" else (rows,)
@@ -180,13 +190,15 @@ class _Refinement:
         return found
 
 
-def suggested_name(expression: Expression) -> str:
-    """A short name for a piece: tanh_c, r_h for r ⊙ h_{t−1}, W_n_h for W_n h.
+def suggested_name(expression: Expression, target: str) -> str:
+    """A short name for a piece: tanh_c, r_h for r ⊙ h_{t−1}, and u_ and the name of the whole for a sum.
 
-    >>> suggested_name(Call("tanh", Quantity("c", 0, "t")))
-    'tanh_c'
+    >>> suggested_name(Call("tanh", Quantity("c", 0, "t")), "h"), suggested_name(Add((ONE, ONE)), "a_n")
+    ('tanh_c', 'u_an')
     """
-    parts = list(dict.fromkeys(q.name for q in quantities(expression)))[:3]
+    parts = [q.name.replace("_", "") for q in dict.fromkeys(quantities(expression))]
     if isinstance(expression, Call):
         parts.insert(0, expression.function)
-    return re.sub(r"[^A-Za-z0-9_]", "", "_".join(parts))[:40] or "piece"
+    if isinstance(expression, Add) or len(parts) > 2:
+        parts = ["u", target.replace("_", "")]
+    return "_".join(parts)[:40] or "u"

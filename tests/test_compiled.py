@@ -41,6 +41,7 @@ ODD = {
     "own loss": "h = tanh(W @ h[t-1] + x + b)\ny = h\nloss = 0.25 * sum((y - d)**2 * b**2) + 0.01 * sum(W_y * W_y)",
     "twice the same": "h = tanh(W @ h[t-1] - V @ h[t-1] + W @ x + h[t-1])\ny = W @ h",
     "nested": "h = tanh(exp(W @ (h[t-1] * cos(x))) / 9)\ny = softplus(V @ logistic(h) + c) * relu(h2)\nh2 = h",
+    "a parameter right of a matrix": "h = tanh(W @ h[t-1] + V @ b + U @ x + b)\ny = V @ b + W @ h",
     "no input": "h = tanh(W @ h[t-1] + b)\ny = h",
     "output fed back": "h = tanh(W @ h[t-1] + V @ y[t-1] + U @ x)\ny = logistic(P @ h)\n",
     "states of each other": "u = tanh(A @ v[t-1] + B @ x)\nv = tanh(C @ u + D @ u[t-2])\ny = v - u",
@@ -243,11 +244,115 @@ def test_out_is_reused_and_bound_arrays_are_read_again(target):
     assert all(np.array_equal(bound()[1][name], value) for name, value in kept.items())
 
 
+def test_bound_arrays_live_as_long_as_they_are_bound():
+    model, (params, x, d, state) = small(steps=300)
+    f = compiled(model)
+    loss, _ = f(params, x, d, state)
+    call = f.bind(params, x, d, state)
+    result = call()[1]
+    for name in list(params):
+        params[name] = np.zeros_like(params[name])
+    state.clear()
+    result.clear()
+    spoil = [np.full(300, 1e9) for _ in range(50)]  # takes the memory that was freed, if it was
+    assert call()[0] == loss
+    del spoil
+
+
+def test_out_that_shares_memory_with_an_input():
+    model, (params, x, d, state) = small()
+    f = compiled(model)
+    expected = {name: value.copy() for name, value in f(params, x, d, state)[1].items()}
+    given = {name: value.copy() for name, value in params.items()}
+    out = {name: given.get(name, np.empty_like(value)) for name, value in expected.items()}
+    _, found = f(given, x, d, state, out=out)
+    assert all(error(found[name], value) < 1e-13 for name, value in expected.items())
+    same = np.empty((3, 3))
+    with pytest.raises(InputError, match="share"):
+        f(params, x, d, state, out={**{n: np.empty_like(v) for n, v in expected.items()}, "W_h": same, "W_y": same[:2]})
+
+
+def test_a_grid_under_a_series_with_fewer_axes():
+    model = unroll("elman", steps=3, activation="tanh", loss="squared")
+    point = {
+        "W_h": np.full((3, 3), 0.8),
+        "W_x": 0.5,
+        "b_h": 0.1,
+        "W_y": np.array([1.5, 1.0, 0.5])[:, None],
+        "b_y": -0.2,
+    }
+    x, d = np.arange(9.0).reshape(3, 3), np.array([0.3, 0.6, 0.9])
+    for target in ("numpy", "c"):
+        losses, found = compiled(model, target)(point, x, d)
+        for i, j in np.ndindex(3, 3):
+            one = {name: float(np.broadcast_to(value, (3, 3))[i, j]) for name, value in point.items()}
+            loss, each = compile_gradient(model)(one, x[:, j], d)
+            assert losses[i, j] == pytest.approx(loss, rel=1e-13)
+            assert all(found[name][i, j] == pytest.approx(value, rel=1e-11) for name, value in each.items())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (None, [1.0], [1.0]),
+        ({"w": [1.0, [2.0]]}, [[1.0]], [[1.0]]),
+        ({"w": ["a"]}, [[1.0]], [[1.0]]),
+        ({"w": [1j]}, [[1.0]], [[1.0]]),
+        ({"w": None}, [[1.0]], [[1.0]]),
+        ({"w": [1.0]}, None, [[1.0]]),
+        ({"w": np.ma.array([1.0], mask=[True])}, [[1.0]], [[1.0]]),
+        ({"w": [1.0]}, [[1.0]], [[1.0]], [1.0]),
+        ({"w": [1.0]}, [[1.0]], [[1.0]], None, "no"),
+        ({"w": [1.0]}, [[1.0]], [[1.0]], None, {}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_is_no_array_is_refused_in_one_line(given, target):
+    f = compiled("h = w * h[t-1] + x\ny = h", target)
+    with pytest.raises(InputError) as refusal:
+        f(*given)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("sizes", [{"n_h": 3}, {"n_x": 3, "zz": 1}, {"n_x": "3"}, {"n_x": 0}, 3])
+def test_bad_sizes_are_refused(sizes):
+    with pytest.raises(InputError):
+        compile_gradient("h = w * h[t-1] + x\ny = h", target="c", sizes=sizes)
+    with pytest.raises(InputError):
+        compile_gradient("elman", batch=0)
+
+
+def test_a_compiler_that_does_not_work(monkeypatch, tmp_path):
+    monkeypatch.setenv("CC", "false --really")
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("RNN_SYMBOLIC_CACHE", str(tmp_path))
+    building.find_compiler.cache_clear()
+    model, given = small()
+    try:
+        f = compile_gradient(model, target="c")
+        with pytest.warns(RuntimeWarning, match="could not build the module: it failed without a word"):
+            loss, _ = f(*given)
+    finally:
+        building.find_compiler.cache_clear()
+    assert loss == compile_gradient(model)(*given)[0]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_numbers_as_out(target):
+    f = compiled(unroll("elman", activation="tanh", loss="squared"), target)
+    point = {"W_h": 0.8, "W_x": 0.5, "b_h": 0.1, "W_y": 1.5, "b_y": -0.2}
+    _, first = f(point, [1, -0.5, 2], [0.3, 0.6, 0.9])
+    _, second = f(point, [2, -0.5, 2], [0.3, 0.6, 0.9], out=first)
+    assert second is first
+    assert second["W_x"] == f(point, [2, -0.5, 2], [0.3, 0.6, 0.9])[1]["W_x"]
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_results_of_two_calls_are_apart(target):
     model, (params, x, d, state) = small(batch=2)
     state = {"h_0": np.ones((2, *state["h_0"].shape))}
-    f = compiled(model, target)
+    f = compiled(model, target, inputs=True)
     _, first = f(params, x, d, state)
     kept = {name: value.copy() for name, value in first.items()}
     f(params, 3 * x, d, state)
@@ -350,7 +455,7 @@ def test_checkpoints_take_less_memory():
     for checkpoint in (False, True):
         f = compile_gradient(model, checkpoint=checkpoint)
         f(*given)
-        sizes[checkpoint] = sum(array.nbytes for array in f.backend._work.values())
+        sizes[checkpoint] = sum(array.nbytes for array in f.backend.work.values())
     assert sizes[True] < sizes[False] / 10
 
 
@@ -450,9 +555,12 @@ def test_without_a_compiler_numpy_goes_on(monkeypatch):
     assert f(*given)[0] == compile_gradient(model)(*given)[0]
 
 
-def test_threads_have_results_of_their_own():
+@pytest.mark.parametrize("target", TARGETS)
+def test_threads_have_results_of_their_own(target):
     model, (params, x, d, state) = small(steps=50)
-    f = compiled(model)
+    f = compiled(model, target)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
     expected = [f(params, x * k, d, state)[0] for k in range(4)]
     wrong = []
 
@@ -466,6 +574,7 @@ def test_threads_have_results_of_their_own():
         thread.start()
     for thread in threads:
         thread.join()
+    sys.setswitchinterval(before)
     assert not wrong
 
 

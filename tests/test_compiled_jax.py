@@ -148,12 +148,11 @@ def test_initial_states_are_zero_unless_given(jax):
 
 
 def test_float32(jax):
-    for cell in ("lstm", "two-layer"):
-        model = unroll(cell, steps=5, activation="tanh", loss="squared", form="matrix")
-        f = compiled(model, "float32")
-        compare(f, model, a_point(model, 3), 1e-5)
-        _, gradients = f(*arguments(a_point(model, 3)))
-        assert {value.dtype for value in gradients.values()} == {np.dtype("float32")}
+    model = unroll("lstm", steps=5, activation="tanh", loss="squared", form="matrix")
+    f = compiled(model, "float32")
+    compare(f, model, a_point(model, 3), 1e-5)
+    _, gradients = f(*arguments(a_point(model, 3)))
+    assert {value.dtype for value in gradients.values()} == {np.dtype("float32")}
 
 
 def test_results_can_be_kept_and_overwritten(jax):
@@ -171,8 +170,8 @@ def test_results_can_be_kept_and_overwritten(jax):
 
 
 def test_type_follows_the_arguments(jax):
-    function = compiled("gru").backend.function
-    params, x, d, state = arguments(a_point(unroll("gru", steps=2, loss="squared", form="matrix"), None))
+    function = compiled("elman").backend.function
+    params, x, d, state = arguments(a_point(unroll("elman", steps=2, loss="squared", form="matrix"), None))
     before = jax.config.jax_enable_x64
     single = jax.tree.map(lambda value: np.asarray(value, np.float32), (params, x, d, state))
     double = (params, x, d, state)
@@ -198,7 +197,7 @@ def test_vmap(jax):
             assert error(together, expected[name]) < 1e-12, name
 
 
-@pytest.mark.parametrize("cell", ["lstm-peephole", "lag2", "two-layer"])
+@pytest.mark.parametrize("cell", ["lag2", "two-layer"])
 def test_own_derivatives_of_jax(jax, cell):
     backend = JaxBackend(program_of(cell, losses="mean"), "float64")
     params, x, d, state = arguments(a_point(unroll(cell, steps=4, loss="squared", form="matrix"), 2))

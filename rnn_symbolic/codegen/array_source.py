@@ -372,9 +372,12 @@ class ArraySource:
             for statement in part:
                 targets = statement.targets if isinstance(statement, Multiplied | OuterSum) else (statement.target,)
                 for target in targets:
-                    if target.name not in said:
-                        said.add(target.name)
-                        self.comment(forward_comment(target.name, self.program))
+                    key = f"{target.name} {looped}"
+                    if key not in said:
+                        said.add(key)
+                        early = any(target.name in _names(s) for s in stage.before)
+                        which = ", before the loop" if early and not looped else ", the rest" if early else ""
+                        self.comment(forward_comment(target.name, self.program, which))
                 self.statement(statement)
             if with_loop is not None:
                 self.end_loop()
@@ -394,7 +397,7 @@ class ArraySource:
             if looped:
                 self.loop("for t in reversed(range(T)):")
             for statement in part:
-                for line in adjoint_comments(statement):
+                for line in adjoint_comments(statement, self.program):
                     self.comment(line)
                 self.statement(statement)
             if looped:
@@ -571,7 +574,8 @@ class ArraySource:
             text = f"{self.before(self.names[f'∂{state.name}'], 0)}[{row}]"
             entries.append((str(state), self.state_text(str(state), text)))
         if program.inputs and program.model.cell.uses_input:
-            entries.append(("x", f"{self.names['∂x']}[:, 0] if single else {self.names['∂x']}"))
+            text = f"{self.names['∂x']}[:, 0] if single else {self.names['∂x']}"
+            entries.append(("x", self.fresh(text)))
         self.line("gradients = {")
         for name, text in entries:
             self.entry(name, text)
@@ -580,6 +584,10 @@ class ArraySource:
     def entry(self, name: str, text: str) -> None:
         """A line of the dictionary of gradients."""
         self.line(f'{INDENT}"{name}": {text},')
+
+    def fresh(self, text: str) -> str:
+        """A result of its own, where ``text`` is one that the next call overwrites."""
+        return f"np.array({text})"
 
     def state_text(self, state: str, text: str) -> str:
         """The gradient by an initial state, where ``text`` is that for each sample."""
@@ -595,6 +603,11 @@ class ArraySource:
         for pair in pairs:
             self.line(f"{INDENT * 2}{pair},")
         self.line(f"{INDENT}}}")
+
+
+def _names(statement: Statement) -> tuple[str, ...]:
+    targets = statement.targets if isinstance(statement, Multiplied | OuterSum) else (statement.target,)
+    return tuple(q.name for q in targets)
 
 
 def shown(name: str) -> str:

@@ -12,6 +12,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import stat
 import subprocess
@@ -46,18 +47,18 @@ def build_extension(source: str) -> ModuleType:
     """The extension module that a source is, from the cache or freshly built. Raises NoCompiler."""
     compiler = find_compiler()
     folder = cache_folder()
-    key = hashlib.sha256("\0".join((source, compiler, *FLAGS, *_surroundings())).encode()).hexdigest()[:32]
+    key = hashlib.sha256("\0".join((source, *compiler, *FLAGS, *_surroundings())).encode()).hexdigest()[:32]
     found = _cached(folder, key)
     return _load(found if found is not None else _build(folder, key, source, compiler))
 
 
 @cache
-def find_compiler() -> str:
-    """The C compiler: that of the environment variable CC, else cc, gcc or clang. Raises NoCompiler."""
-    for name in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
-        path = shutil.which(name) if name else None
+def find_compiler() -> tuple[str, ...]:
+    """The C compiler's command: that of the environment variable CC, else cc, gcc or clang. Raises NoCompiler."""
+    for words in (shlex.split(os.environ.get("CC", "")), ["cc"], ["gcc"], ["clang"]):
+        path = shutil.which(words[0]) if words else None
         if path:
-            return path
+            return (path, *words[1:])
     raise NoCompiler(
         "no C compiler was found (cc, gcc, clang, or what CC names); install one, or use target 'numpy', which needs "
         "none"
@@ -78,14 +79,32 @@ def cache_folder() -> Path:
         if named:
             raise InputError(f"RNN_SYMBOLIC_CACHE={str(base)!r} is no folder to write to: {error.strerror}") from None
         return Path(_private_folder())
+    if not _writable(base):
+        if named:
+            raise InputError(f"RNN_SYMBOLIC_CACHE={str(base)!r} is no folder to write to; name another")
+        return Path(_private_folder())
     if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
         return Path(_private_folder())  # what others can write, they could put code in
     return base
 
 
 @cache
+def _writable(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+@cache
+def _private_place() -> tempfile.TemporaryDirectory[str]:
+    """A folder of this process, gone when it ends."""
+    return tempfile.TemporaryDirectory(prefix="rnn_symbolic-")
+
+
 def _private_folder() -> str:
-    return tempfile.mkdtemp(prefix="rnn_symbolic-")
+    return _private_place().name
 
 
 def _user_cache() -> Path:
@@ -122,19 +141,21 @@ def _cached(folder: Path, key: str) -> Path | None:
     return None
 
 
-def _build(folder: Path, key: str, source: str, compiler: str) -> Path:
+def _build(folder: Path, key: str, source: str, compiler: tuple[str, ...]) -> Path:
     include = [f"-I{sysconfig.get_path('include')}", f"-I{np.get_include()}"]
     link = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
     with tempfile.TemporaryDirectory(dir=folder) as place:
         text, built = Path(place) / "kernel.c", Path(place) / "kernel.so"
         text.write_text(source, encoding="utf-8")
-        command = [compiler, *FLAGS, *link, *include, str(text), "-o", str(built), "-lm"]
+        command = [*compiler, *FLAGS, *link, *include, str(text), "-o", str(built), "-lm"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise NoCompiler(f"{compiler} does not run: {error}; use target 'numpy', which needs no compiler") from None
+            raise NoCompiler(
+                f"{compiler[0]} does not run: {error}; use target 'numpy', which needs no compiler"
+            ) from None
         if done.returncode or not built.exists():
-            raise NoCompiler(_complaint(compiler, done.stderr))
+            raise NoCompiler(_complaint(compiler[0], done.stderr))
         content = built.read_bytes()
         path = folder / f"{key}-{hashlib.sha256(content).hexdigest()[:32]}.so"
         built.replace(path)
@@ -143,7 +164,10 @@ def _build(folder: Path, key: str, source: str, compiler: str) -> Path:
 
 
 def _complaint(compiler: str, said: str) -> str:
-    first = next((line.strip() for line in said.splitlines() if "error" in line), said.strip()[:200])
+    first = next(
+        (line.strip() for line in said.splitlines() if "error" in line),
+        said.strip()[:200] or "it failed without a word",
+    )
     hint = " (Python's headers are missing: install python3-dev)" if "Python.h" in first else ""
     return f"{compiler} could not build the module: {first}{hint}; use target 'numpy', which needs no compiler"
 

@@ -184,7 +184,7 @@ class CBackend:
         if found is None:  # out does not fit
             found = module.call(*arguments, None)
         if found is False:
-            failure(self.program, params, x, d, state)
+            failure(self.program, self.dtype, params, x, d, state)
         return found  # type: ignore[no-any-return]
 
     def bind(self, params: Mapping[str, Any], x: Any, d: Any, state: Mapping[str, Any] | None) -> Any:
@@ -192,7 +192,9 @@ class CBackend:
         if self.call is None:
             return None
         (module,) = (m for m in self._modules.values() if m.call is self.call)
-        return module.bind(params, x, d, state, None, lambda: failure(self.program, params, x, d, state or {}))
+        return module.bind(
+            params, x, d, state, None, lambda: failure(self.program, self.dtype, params, x, d, state or {})
+        )
 
     def sizes(self, arguments: tuple[Any, ...]) -> dict[str, int]:
         """The sizes that the arrays have."""
@@ -233,7 +235,8 @@ class CBackend:
         def series(value: Array) -> Array:
             if value.ndim == 1:
                 return value.reshape(steps, 1)
-            return np.ascontiguousarray(np.broadcast_to(value, (steps, *grid)).reshape(steps, count))
+            aligned = value.reshape(steps, *(1,) * (len(grid) - value.ndim + 1), *value.shape[1:])
+            return np.ascontiguousarray(np.broadcast_to(aligned, (steps, *grid)).reshape(steps, count))
 
         values = np.stack([flat(params[name]) for name in self.parameters]
                           + [flat(state.get(name, 0.0)) for name in self.states]).astype(self.dtype)  # fmt: skip
@@ -244,14 +247,16 @@ class CBackend:
         xs = series(x) if x is not None else np.zeros((steps, 1), self.dtype)
         self.module({}, False).call_grid(values, xs, series(d), out, loss, dx)
         if not (np.isfinite(loss).all() and np.isfinite(out).all()):
-            failure(self.program, params, x, d, state)
+            failure(self.program, self.dtype, params, x, d, state)
         gradients = {name: out[k].reshape(grid) for k, name in enumerate((*self.parameters, *self.states))}
         if with_x:
             gradients["x"] = dx.reshape(steps, *grid)
         return loss.reshape(grid), gradients  # type: ignore[return-value]
 
 
-def failure(program: Program, params: Mapping[str, Any], x: Any, d: Any, state: Mapping[str, Any]) -> NoReturn:
+def failure(
+    program: Program, dtype: str, params: Mapping[str, Any], x: Any, d: Any, state: Mapping[str, Any]
+) -> NoReturn:
     """Raises NumericalFailure with the step where something first is not finite: NumPy computes it again."""
-    NumpyBackend(build_program(program.model), "float64")(params, x, d, state, None)
+    NumpyBackend(build_program(program.model), dtype)(params, x, d, state, None)
     raise NumericalFailure("a value is not finite in the arithmetic of the compiled code; try float64")

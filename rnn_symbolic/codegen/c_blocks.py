@@ -192,7 +192,7 @@ class Blocks(Layout):
 
     def say(self, statement: Statement) -> None:
         if any(q.name.startswith("∂") for q in written_by(statement)):
-            texts = adjoint_comments(statement)
+            texts = adjoint_comments(statement, self.program)
         else:
             texts = tuple(dict.fromkeys(forward_comment(q.name, self.program) for q in written_by(statement)))
         for text in texts:

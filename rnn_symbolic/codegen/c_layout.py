@@ -12,6 +12,7 @@ from rnn_symbolic.expressions import Quantity
 from rnn_symbolic.program import Program, Stage
 
 RESERVED = (
+    "small_product small_outer_sum SMALL "
     "params x d state gradients work loss T B R t b r i j k s next all_x all_d vec half WIDE HALF row_max product "
     "outer_sum transpose square cube gemm total step bad size_t share parameters states run"
 ).split()

@@ -127,7 +127,7 @@ class ScalarKernel:
             self.line(f"{self.before(variable, lag)}[i] = 0;", 3)
         declared = {f"∂{name}" for name in self.program.lags}
         for statement in (*self.backward.statements, *self.backward.after):
-            for comment in adjoint_comments(statement):
+            for comment in adjoint_comments(statement, self.program):
                 self.line(f"/* {comment} */", 3)
             self.adjoint(statement, declared)
         self.close()

@@ -16,6 +16,8 @@ from rnn_symbolic.program import Assign, Multiplied, OuterSum, Program, PulledBa
 
 LARGE = 1024
 """Matrices of at least so many entries are multiplied by BLAS, where it is there and the operands have many rows."""
+SMALL = 64
+"""Products with matrices of up to so many entries are written out where they stand; others are one function."""
 
 
 class CSource(Blocks):
@@ -269,7 +271,8 @@ class CSource(Blocks):
                 f"{out}, {out_step});"
             )
         else:
-            self.line(f"product({rows}, {k}, {n}, {source}, {step}, {matrix}, {out}, {out_step}, {int(adds)});")
+            small = "small_" if n * k <= SMALL else ""
+            self.line(f"{small}product({rows}, {k}, {n}, {source}, {step}, {matrix}, {out}, {out_step}, {int(adds)});")
 
     def pull(
         self, target: Quantity, matrices: tuple[Quantity, ...], operands: tuple[Quantity, ...], adds: bool
@@ -299,8 +302,10 @@ class CSource(Blocks):
                 f"{D}, {n});"
             )
         else:
+            small = "small_" if n * m <= SMALL else ""
             self.line(
-                f"outer_sum({self.row_count}, {m}, {n}, {left}, {left_step}, {right}, {right_step}, {D}, {int(adds)});"
+                f"{small}outer_sum({self.row_count}, {m}, {n}, {left}, {left_step}, {right}, {right_step}, {D}, "
+                f"{int(adds)});"
             )
 
     def total(self, target: Quantity, expression: Expression, adds: bool) -> None:

@@ -53,14 +53,17 @@ static inline void outer_sum(long rows, long m, long n, const real *left, long l
             for (long j = 0; j < n; j++) D[i * n + j] += left[i] * right[j];
 }
 
+#define small_product product
+#define small_outer_sum outer_sum
+
 /* The first step, 1 ... T, whose values are not all finite, or 0; and the last. */
-static long first_bad(long T, long per_step, const real *values) {
+static inline long first_bad(long T, long per_step, const real *values) {
     for (long i = 0; i < T * per_step; i++)
         if (!is_finite(values[i])) return i / per_step + 1;
     return 0;
 }
 
-static long last_bad(long T, long per_step, const real *values) {
+static inline long last_bad(long T, long per_step, const real *values) {
     for (long i = T * per_step - 1; i >= 0; i--)
         if (!is_finite(values[i])) return i / per_step + 1;
     return 0;

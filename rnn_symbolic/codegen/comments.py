@@ -17,10 +17,10 @@ from rnn_symbolic.table import Edge, LocalRule
 from rnn_symbolic.unicode import plain
 
 REASONS = {
+    LocalRule.POWER: "the power rule",
     LocalRule.SLOPE: "an elementwise function has a diagonal Jacobian",
     LocalRule.COEFFICIENT: "of an elementwise product the other factor is left",
     LocalRule.IDENTITY: "a sum hands the adjoint on",
-    LocalRule.POWER: "the power rule",
     LocalRule.SUMMED: "of a sum every term has the same adjoint",
     LocalRule.SOFTMAX: "the Jacobian of softmax is diag(p) - p pᵀ",
     LocalRule.COLLAPSE: "the derivative of the loss meets that of the output function",
@@ -35,29 +35,37 @@ def written(expression: Expression) -> str:
     return plain(latex(expression))
 
 
-def forward_comment(name: str, program: Program) -> str:
-    """The equation of a quantity: ``hₜ = tanh(aₜ)``."""
+def forward_comment(name: str, program: Program, part: str = "") -> str:
+    """The equation of a quantity: ``hₜ = tanh(aₜ)``; of one that is computed in two parts, which of them."""
     equation = next(e for e in program.refined.equations if e.target.name == name)
-    return f"{written(equation.target)} = {written(equation.expression)}"
+    return f"{written(equation.target)} = {written(equation.expression)}{part}"
 
 
-def adjoint_comments(statement: Statement) -> tuple[str, ...]:
-    """What an adjoint statement adds up, and by which identity."""
+def adjoint_comments(statement: Statement, program: Program) -> tuple[str, ...]:
+    """What an adjoint statement adds up, and by which identity; what is pushed to later begins with it."""
+
+    def equals(target: Quantity, adds: bool) -> str:
+        return "+=" if adds else "begins with" if target.name in program.prefilled else "="
+
+    def pulled(rows: tuple[Edge, ...]) -> str:
+        return " + ".join(_pulled(edge, "ᵀ" if program.model.names else "") for edge in rows)
+
     match statement:
         case Assign(target, _, adds, rows) if rows:
-            parts = " + ".join(_pulled(edge) for edge in rows)
-            return (f"{_partial(target)} {'+=' if adds else '='} {parts}: {_reason(rows)}",)
+            reason = _reason(rows, scalar=not program.model.names)
+            return (f"{_partial(target)} {equals(target, adds)} {pulled(rows)}: {reason}",)
         case Assign(target):
             return (f"{_partial(target)} = 0: nothing reads it",)
         case PulledBack(target, matrices, operands, adds):
             parts = " + ".join(f"{m.name}ᵀ {_partial(q)}" for m, q in zip(matrices, operands, strict=True))
-            return (f"{_partial(target)} {'+=' if adds else '='} {parts}: W v hands Wᵀ to v",)
+            return (f"{_partial(target)} {equals(target, adds)} {parts}: W v hands Wᵀ to v",)
         case OuterSum(targets, operands, argument):
             pairs = zip(targets, operands, strict=True)
             sums = tuple(f"∂L/∂{t.name[1:]} = Σ {_partial(q)} {written(argument)}ᵀ" for t, q in pairs)
             return (*sums[:-1], f"{sums[-1]}: W v hands vᵀ to W")
         case Total(target, _, _, rows):
-            return (f"∂L/∂{target.name[1:]} = Σ {' + '.join(_pulled(edge) for edge in rows)}",)
+            reason = _reason(rows, scalar=not program.model.names)
+            return (f"∂L/∂{target.name[1:]} = Σ {pulled(rows)}: {reason}",)
         case Multiplied():
             pass
     raise AssertionError(statement)
@@ -68,12 +76,17 @@ def _partial(target: Quantity) -> str:
     return f"∂L/∂{written(plain_name)}"
 
 
-def _pulled(edge: Edge) -> str:
+def _pulled(edge: Edge, transposed: str) -> str:
     head, tail = written(edge.head), written(edge.tail)
     above = "" if edge.head.name == "l" else f" ∂L/∂{head}"
-    return f"(∂{head}/∂{tail})ᵀ{above}"
+    return f"(∂{head}/∂{tail}){transposed}{above}"
 
 
-def _reason(rows: tuple[Edge, ...]) -> str:
+def _reason(rows: tuple[Edge, ...], *, scalar: bool) -> str:
+    if rows[0].head.name == "l" and LocalRule.COLLAPSE not in {f.rule for e in rows for term in e.terms for f in term}:
+        return "the derivative of the loss of a step"
     rules = [factor.rule for edge in rows for term in edge.terms for factor in term] or [LocalRule.IDENTITY]
-    return next((reason for rule, reason in REASONS.items() if rule in rules), "the derivative of its equation")
+    rule = next((rule for rule in REASONS if rule in rules), None)
+    if rule is LocalRule.SLOPE and scalar:
+        return "the slope of the function"
+    return REASONS[rule] if rule is not None else "the derivative of its equation"

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
 
 from rnn_symbolic.array_functions import Array
 from rnn_symbolic.cells import Cell
+from rnn_symbolic.codegen.building import NoCompiler
 from rnn_symbolic.codegen.numpy_backend import NumpyBackend
 from rnn_symbolic.codegen.scaled_backend import ScaledBackend
 from rnn_symbolic.concrete import concrete
 from rnn_symbolic.errors import InputError, suggest
+from rnn_symbolic.matrix_valuation import random_sizes
 from rnn_symbolic.model import Model, unroll
 from rnn_symbolic.program import Program, build_program
 from rnn_symbolic.shapes import bind_sizes
@@ -51,8 +54,8 @@ class CompiledGradient:
     with the step where that begins.
     """
 
-    def __init__(self, program: Program, target: str, backend: Backend) -> None:
-        self.program, self.target, self.backend = program, target, backend
+    def __init__(self, program: Program, target: str, backend: Backend, dtype: str = "float64") -> None:
+        self.program, self.target, self.backend, self.dtype = program, target, backend, dtype
         cell = program.model.cell
         self.parameters = frozenset(cell.parameters)
         self.states = frozenset(map(str, cell.initial_states))
@@ -78,13 +81,34 @@ class CompiledGradient:
         call = self.backend.call
         if call is not None and (found := call(params, x, d, state, out)):
             return found  # type: ignore[no-any-return]
-        state = {} if state is None else state
-        self._check(params, x, d, state)
-        loss, gradients = self.backend(params, x, d, state, out)
+        given = self._arrays(params, x, d, {} if state is None else state)
+        self._check(*given)
+        if out is not None and not isinstance(out, dict):
+            raise InputError(f"out is of the type {type(out).__name__}; expected the gradients of an earlier call")
+        try:
+            loss, gradients = self.backend(*given, out)
+        except NoCompiler as error:
+            warnings.warn(f"{error}; going on with NumPy", RuntimeWarning, stacklevel=2)
+            self.backend = NumpyBackend(self.program, self.dtype)
+            loss, gradients = self.backend(*given, out)
         if out is not None and gradients is not out:
             _copy_into(out, gradients)
             gradients = out
         return loss, gradients
+
+    def _arrays(self, params: Any, x: Any, d: Any, state: Any) -> tuple[Any, Any, Any, Any]:
+        """The arguments as arrays of numbers; numbers stay numbers."""
+        for what, value in (("params", params), ("state", state)):
+            if not isinstance(value, Mapping):
+                kind = type(value).__name__
+                raise InputError(f"{what} is of the type {kind}; expected a mapping of names to arrays")
+        uses_x = self.program.model.cell.uses_input
+        return (
+            {name: _numbers(str(name), value) for name, value in params.items()},
+            _numbers("x", x) if uses_x else None,
+            _numbers("d", d),
+            {name: _numbers(str(name), value) for name, value in state.items()},
+        )
 
     def bind(
         self, params: Mapping[str, Any], x: Any, d: Any, state: Mapping[str, Any] | None = None
@@ -97,10 +121,11 @@ class CompiledGradient:
         del loss
         bind = getattr(self.backend, "bind", None)
         if bind is not None:
-            found = bind(params, x, d, state)
-            if found is not None:
-                return found  # type: ignore[no-any-return]
+            bound = bind(params, x, d, state)
+            if bound is not None:
+                return bound  # type: ignore[no-any-return]
         found = {name: np.array(value) for name, value in gradients.items()}
+        params, state = dict(params), dict(state or {})  # the arrays are bound, not what the names come to mean
         return lambda: self(params, x, d, state, found)
 
     # -- checks -----------------------------------------------------------------------------------------------
@@ -126,6 +151,25 @@ class CompiledGradient:
         missing = sorted(known - set(given))
         if needed and missing:
             raise InputError(f"the {what} {missing[0]!r} is missing; expected are {listed}")
+
+
+def _numbers(name: str, value: Any) -> Any:
+    """An array of real numbers, or a float. Raises InputError for anything else."""
+    if isinstance(value, float):
+        return value
+    if hasattr(value, "detach"):  # a tensor of PyTorch
+        value = value.detach().cpu()
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"{name!r} is no array: {str(error).splitlines()[0]}") from None
+    if array.dtype.kind == "O":
+        with suppress(ValueError, TypeError):
+            array = array.astype(float)
+    if array.dtype.kind not in "fiub" or isinstance(value, np.ma.MaskedArray):
+        kind = type(value).__name__ if array.dtype.kind == "O" or array.ndim == 0 else array.dtype
+        raise InputError(f"{name!r} holds {kind}; expected real numbers")
+    return array
 
 
 def check_shapes(program: Program, params: Mapping[str, Any], x: Any, d: Any, state: Mapping[str, Any]) -> None:
@@ -170,8 +214,16 @@ def check_grid(params: Mapping[str, Any], x: Any, d: Any, state: Mapping[str, An
 
 
 def _copy_into(out: dict[str, Array], gradients: Mapping[str, Any]) -> None:
+    arrays = [value for value in out.values() if isinstance(value, np.ndarray)]
+    if any(np.may_share_memory(one, other) for k, one in enumerate(arrays) for other in arrays[:k]):
+        raise InputError("two arrays of out share their memory; give an earlier result")
     for name, value in gradients.items():
         found = out.get(name)
+        if np.ndim(value) == 0 and isinstance(found, float | np.floating):
+            out[name] = value  # a number cannot be overwritten
+            continue
+        if isinstance(found, np.ndarray) and not found.flags.writeable:
+            raise InputError(f"out has a read-only array for {name!r}; give an earlier result")
         if not isinstance(found, np.ndarray) or found.shape != np.shape(value):
             raise InputError(f"out has no array of the shape {np.shape(value)} for {name!r}; give an earlier result")
         np.copyto(found, value)
@@ -224,6 +276,7 @@ def compile_gradient(
     backend: Backend
     program = build_program(model, inputs=inputs)
     _check_options(target, program, checkpoint, log_scaled)
+    _check_sizes(model, sizes, batch)
     if log_scaled:
         backend = ScaledBackend(program)
     elif target == "numpy":
@@ -238,7 +291,19 @@ def compile_gradient(
         from rnn_symbolic.codegen.torch_backend import TorchBackend
 
         backend = TorchBackend(program, dtype)
-    return CompiledGradient(program, target, backend)
+    return CompiledGradient(program, target, backend, dtype)
+
+
+def _check_sizes(model: Model, sizes: Mapping[str, int] | None, batch: int | None) -> None:
+    if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int) or batch < 1):
+        raise InputError(f"batch is {batch!r}; expected a whole number, at least 1")
+    if sizes is None:
+        return
+    if not isinstance(sizes, Mapping):
+        raise InputError(f"sizes is of the type {type(sizes).__name__}; expected a mapping such as {{'n_h': 4}}")
+    missing = [name for name in random_sizes(model, sizes) if name not in sizes]
+    if missing:
+        raise InputError(f"the size {missing[0]!r} is missing; give all of them, or none")
 
 
 def _check_options(target: str, program: Program, checkpoint: bool | int, log_scaled: bool) -> None:
@@ -253,7 +318,7 @@ def _check_options(target: str, program: Program, checkpoint: bool | int, log_sc
 
 
 def _c_backend(program: Program, dtype: str, sizes: Mapping[str, int] | None, batch: int | None) -> Backend:
-    from rnn_symbolic.codegen.building import NoCompiler, find_compiler
+    from rnn_symbolic.codegen.building import find_compiler
     from rnn_symbolic.codegen.c_backend import CBackend
 
     try:

@@ -4,6 +4,10 @@
  * looks at it at leisure. PARAMS, STATES, OUTPUTS, NAMES, RANKS, DIMS, N_X, N_Y, MATRIX, BATCHED and USES_X are
  * defined before. */
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("O1") /* most of the time of a build went into this part */
+#endif
+
 static PyObject *names[OUTPUTS];
 static PyObject *template; /* a dictionary with the names: copying it is faster than filling one */
 
@@ -133,6 +137,23 @@ static int execute(struct problem *p, struct work *work, real *loss) {
     return 1;
 }
 
+/* Whether a result would be written over what is still to be read, or over another result. */
+static int shared_memory(const struct problem *p, int k, npy_intp bytes) {
+    const char *begin = (const char *)p->gradients[k], *end = begin + bytes;
+    for (int i = 0; i < PARAMS + STATES; i++) {
+        const char *other = (const char *)(i < PARAMS ? p->params[i] : p->state[i - PARAMS]);
+        npy_intp size = sizeof(real) * (i >= PARAMS && p->per_sample[i - PARAMS] ? p->B : 1);
+        for (int j = 0; j < RANKS[i]; j++) size *= DIMS[i][j];
+        if (other && begin < other + size && other < end) return 1;
+    }
+    const npy_intp rows = p->T * p->B * (npy_intp)sizeof(real);
+    if (p->x && begin < (const char *)p->x + rows * N_X && (const char *)p->x < end) return 1;
+    if (begin < (const char *)p->d + rows * N_Y && (const char *)p->d < end) return 1;
+    for (int i = 0; i < k; i++)
+        if ((const char *)p->gradients[i] >= begin && (const char *)p->gradients[i] < end) return 1;
+    return 0;
+}
+
 /* Arrays for the results: those of `out`, or new ones. */
 static PyObject *results(struct problem *p, PyObject *out) {
     if (out != Py_None) {
@@ -143,6 +164,7 @@ static PyObject *results(struct problem *p, PyObject *out) {
             PyObject *found = PyDict_GetItemWithError(out, names[k]);
             if (!found || !shaped(found, rank, dims) || !PyArray_ISWRITEABLE((PyArrayObject *)found)) return NULL;
             p->gradients[k] = PyArray_DATA((PyArrayObject *)found);
+            if (shared_memory(p, k, PyArray_NBYTES((PyArrayObject *)found))) return NULL;
         }
         Py_INCREF(out);
         return out;
@@ -256,6 +278,20 @@ static PyObject *call_bound(PyObject *object, PyObject *unused) {
 
 static PyMethodDef bound_method = {"bound", call_bound, METH_NOARGS, "(loss, gradients) of the bound arrays."};
 
+/* All arrays, inputs and results: the dictionaries may lose them while their memory is still used here. */
+static PyObject *everything(PyObject *const *args, PyObject *gradients) {
+    PyObject *found = PyList_New(0);
+    PyObject *const dictionaries[3] = {args[0], args[3], gradients};
+    for (int k = 0; found && k < 3; k++) {
+        if (dictionaries[k] == Py_None) continue;
+        PyObject *values = PyDict_Values(dictionaries[k]);
+        if (!values || PyList_Append(found, values) < 0) Py_CLEAR(found);
+        Py_XDECREF(values);
+    }
+    if (found && (PyList_Append(found, args[1]) < 0 || PyList_Append(found, args[2]) < 0)) Py_CLEAR(found);
+    return found;
+}
+
 static PyObject *bind(PyObject *self, PyObject *const *args, Py_ssize_t count) {
     (void)self;
     if (count != 6) { PyErr_SetString(PyExc_TypeError, "six arguments are expected"); return NULL; }
@@ -264,7 +300,7 @@ static PyObject *bind(PyObject *self, PyObject *const *args, Py_ssize_t count) {
     PyObject *function = NULL;
     if (!read_problem(&b->p, args[0], args[1], args[2], args[3]) || !(b->gradients = results(&b->p, args[4]))) {
         if (!PyErr_Occurred()) { function = Py_None; Py_INCREF(function); }
-    } else if (reserve_for(&b->work, &b->p) && (b->kept = PyTuple_Pack(4, args[0], args[1], args[2], args[3]))) {
+    } else if (reserve_for(&b->work, &b->p) && (b->kept = everything(args, b->gradients))) {
         Py_INCREF(args[5]);
         b->explain = args[5]; /* called where something is not finite */
         function = PyCFunction_New(&bound_method, (PyObject *)b);

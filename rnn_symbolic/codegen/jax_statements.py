@@ -225,7 +225,7 @@ class JaxStatements:
             for statement in taken:
                 targets = [q.name for q in targets_of(statement)]
                 if targets[0].startswith("∂"):
-                    self.comments += adjoint_comments(statement)
+                    self.comments += adjoint_comments(statement, self.program)
                 else:
                     self.comments += [forward_comment(name, self.program) for name in targets if name not in said]
                     said.update(targets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -32,7 +33,7 @@ class NumpyBackend:
             self.source = checkpointed_source(program) if self._every else numpy_source(program)
         self._function = load_module(self.source, "gradient").loss_and_gradients
         self._dtype = np.dtype(dtype)
-        self._work: dict[str, Array] = {}
+        self._kept = threading.local()
 
     def __call__(
         self, params: Mapping[str, Any], x: Any, d: Any, state: Mapping[str, Any], out: dict[str, Array] | None
@@ -42,15 +43,24 @@ class NumpyBackend:
         except FloatingPointError as error:
             raise _failure(error) from None
         except (ArithmeticError, ValueError):  # Python's floats raise where NumPy's go on to inf and nan
+            if self.matrix:
+                raise
             try:
                 self._run({name: np.reshape(value, 1) for name, value in params.items()}, x, d, state)
             except FloatingPointError as error:
                 raise _failure(error) from None
             raise
 
+    @property
+    def work(self) -> dict[str, Array]:
+        """The arrays that this thread's last call left."""
+        if not hasattr(self._kept, "work"):
+            self._kept.work = {}
+        return self._kept.work  # type: ignore[no-any-return]
+
     def _run(self, params: Mapping[str, Any], x: Any, d: Any, state: Mapping[str, Any]) -> Result:
         if self.matrix:
-            loss, gradients = self._function(params, x, d, state, dtype=self._dtype, work=self._work, **self._every)
+            loss, gradients = self._function(params, x, d, state, dtype=self._dtype, work=self.work, **self._every)
             return loss, gradients
         grid = np.broadcast_shapes(
             *(np.shape(value) for value in (*params.values(), *state.values())),

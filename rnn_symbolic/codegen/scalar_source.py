@@ -217,7 +217,9 @@ class ScalarSource:
         for statement in statements:
             assert isinstance(statement, Assign | Total)
             comments = (
-                (forward_comment(statement.target.name, self.program),) if forward else adjoint_comments(statement)
+                (forward_comment(statement.target.name, self.program),)
+                if forward
+                else adjoint_comments(statement, self.program)
             )
             for comment in comments:
                 self.line(f"# {comment}", 2)

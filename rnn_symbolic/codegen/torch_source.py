@@ -176,6 +176,9 @@ class TorchSource(ArraySource):
         lines = [f"{INDENT}{variable} = {{", *(f"{INDENT * 2}{pair}," for pair in pairs), f"{INDENT}}}"]
         self.lines += [flat] if len(flat) <= WIDTH else lines
 
+    def fresh(self, text: str) -> str:
+        return text
+
     def state_text(self, state: str, text: str) -> str:
         return f'of_state({text}, state.get("{state}"))'
 
