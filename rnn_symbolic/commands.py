@@ -266,6 +266,10 @@ def code(args: argparse.Namespace) -> Outcome:
     from rnn_symbolic.codegen.compiled import source_of
 
     model = _model(args, numbers=True)
+    for option, given in (("--steps", args.steps), ("--layout", args.layout != "gradient")):
+        if given:
+            why = "the code is for any T" if option == "--steps" else "a gradient has the shape of its parameter"
+            args.notes.append(f"{option} changes nothing: {why}")
     sizes = args.sizes
     if sizes and (args.form == "scalar" or args.target != "c"):
         why = "numbers have no sizes" if args.form == "scalar" else f"{args.target} code is for any sizes"

@@ -264,3 +264,13 @@ def test_check_code_refuses_what_code_does_not_give():
     model, point = model_and_point()
     with pytest.raises(InputError, match="computed within"):
         check_code(model, "numpy", point, [model.resolve("h_2")])
+
+
+def test_options_without_an_effect_are_named(capfd):
+    code, printed, complaints = run(capfd, "code", "--steps", "5", "--layout", "jacobian")
+    assert code == 0
+    assert printed.startswith('"""Loss and gradients')
+    assert complaints.splitlines() == [
+        "rnn-symbolic code: note: --steps changes nothing: the code is for any T",
+        "rnn-symbolic code: note: --layout changes nothing: a gradient has the shape of its parameter",
+    ]
