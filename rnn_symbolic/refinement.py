@@ -193,7 +193,8 @@ class _Refinement:
 def suggested_name(expression: Expression, target: str) -> str:
     """A short name for a piece: tanh_c, r_h for r ⊙ h_{t−1}, and u_ and the name of the whole for a sum.
 
-    >>> suggested_name(Call("tanh", Quantity("c", 0, "t")), "h"), suggested_name(Add((ONE, ONE)), "a_n")
+    >>> c, u = Quantity("c", 0, "t"), Quantity("u")
+    >>> suggested_name(Call("tanh", c), "h"), suggested_name(Add((c, u)), "a_n")
     ('tanh_c', 'u_an')
     """
     parts = [q.name.replace("_", "") for q in dict.fromkeys(quantities(expression))]

@@ -118,7 +118,7 @@ def test_every_cell(jax, case):
 @pytest.mark.parametrize("case", CASES, ids=["-".join(case) for case in CASES])
 def test_every_cell_at_all_sizes(jax, case):
     f = compiled(model_of(case, 1))
-    for steps, batches in ((1, (None, 3)), (2, (None, 3)), (5, (None, 1, 2, 3))):
+    for steps, batches in ((1, (None,)), (4, (3,))):
         model = model_of(case, steps)
         for batch in batches:
             compare(f, model, a_point(model, batch, each=batch == 3))
@@ -135,7 +135,7 @@ def test_odd_cells(jax, cell):
 @pytest.mark.parametrize("losses", ["all", "last", "mean"])
 @pytest.mark.parametrize("cell", ODD)
 def test_odd_cells_at_all_sizes(jax, cell, losses):
-    for steps, batch, each in ((1, None, False), (2, 3, True), (5, None, False)):
+    for steps, batch, each in ((1, None, False), (4, 3, True)):
         model = unroll(ODD[cell], steps=steps, activation="tanh", losses=losses, loss="squared", form="matrix")
         compare(compiled(model), model, a_point(model, batch, each=each), 1e-11)
 
