@@ -121,7 +121,8 @@ def test_every_cell_at_all_sizes(jax, case):
     for steps, batches in ((1, (None,)), (4, (3,))):
         model = model_of(case, steps)
         for batch in batches:
-            compare(f, model, a_point(model, batch, each=batch == 3))
+            tolerance = 1e-11 if case[0] == "pascanu" else 1e-12  # saturated, where 1 − h² cancels
+            compare(f, model, a_point(model, batch, each=batch == 3), tolerance)
 
 
 @pytest.mark.parametrize("cell", ODD)
