@@ -24,9 +24,9 @@ is any training:
 
 The program prints ρ and what the exact gradient ∂L/∂x_t loses on its way to the first step. Where a thousandth of it or
 more arrives it predicts that the network learns within 4000 updates, else that it does not. Then it trains. For seeds
-0, 1 and 2 the gradient changed per step as ρ says, by up to 0.01 at T = 200, and 21 of 24 predictions of learning were
+0, 1 and 2 the gradient changed per step by ρ to within 0.01 at T = 200, and 21 of 24 predictions of learning were
 right; the three others are LSTMs with forget biases of 1 that opened their gates in time. README.md has the numbers.
-All takes 3 to 4 minutes on one core with C, 6 with NumPy.
+All takes about 3 minutes a seed on one core with C, 6 with NumPy.
 """
 
 from __future__ import annotations
