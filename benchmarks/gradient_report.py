@@ -26,8 +26,8 @@ WHY: dict[str, str] = {
     "call": "the gradient is 0.10 µs of it; the rest is Python: the call itself, six names looked up, six numbers and "
     "a dictionary made. With floats in the place of 0-d arrays it takes 0.48 µs",
     "n256-peers": "all of it is products: ours are those of NumPy's OpenBLAS, PyTorch brings a BLAS of its own",
-    "setup-c": "gcc -O3 -march=native takes most of it, and takes longer the more equations a cell has. -O2 would "
-    "take a third less, and cost up to a fifth of the speed",
+    "setup-c": "gcc -O3 -march=native takes most of it, and takes longer the more equations a cell has. -O2 "
+    "took a fifth to a third less, and made small networks a fifth slower",
     "setup-cached": "deriving the program and printing the source, whose hash finds the entry, takes about 18 ms for "
     "an LSTM and 10 ms for an elman network; the rest is memory touched for the first time",
     "setup-numpy": "deriving and printing the program of an LSTM takes about 20 ms, of an elman network 8 ms; the rest "

@@ -161,16 +161,22 @@ class Program:
         shared = {f"∂{name}" for name in self.model.cell.parameters}
         return frozenset((found | self.prefilled) - shared)
 
-    def home(self, name: str) -> Stage:
-        """The stage that computes a quantity, or its adjoint."""
-        stages = self.backward if name.startswith("∂") else self.forward
-        return next(stage for stage in stages if name in stage.targets)
+    def assigned_first(self, name: str) -> bool:
+        """Whether the first statement to push to an adjoint assigns it for all steps, so that it need not be 0."""
+        for stage in self.backward:
+            for statement in stage.everything:
+                if isinstance(statement, Assign | PulledBack) and statement.target.name == name:
+                    return not statement.adds and not stage.last and not stage.looped
+        return False
 
 
 def _targets(statements: Iterable[Statement]) -> Iterator[str]:
-    for statement in statements:
-        found = statement.targets if isinstance(statement, Multiplied | OuterSum) else (statement.target,)
-        yield from (q.name for q in found)
+    return (q.name for statement in statements for q in writes(statement))
+
+
+def writes(statement: Statement) -> tuple[Quantity, ...]:
+    """What a statement assigns or adds to."""
+    return statement.targets if isinstance(statement, Multiplied | OuterSum) else (statement.target,)
 
 
 def reads(statement: Statement) -> tuple[Quantity, ...]:

@@ -39,14 +39,13 @@ from rnn_symbolic.table import Edge, Factor, LocalRule
 class Refined:
     """Equations at a generic step, each a sum of products, one function, or arithmetic; and their table.
 
-    ``shapes`` are those of all names; in scalar form it is empty. ``origin`` says of which equation a piece is a part.
+    ``shapes`` are those of all names; in scalar form it is empty.
     """
 
     model: Model
     equations: tuple[Equation, ...]
     table: tuple[Edge, ...]
     shapes: Names
-    origin: dict[str, str]
 
 
 def refine(model: Model) -> Refined:
@@ -71,7 +70,6 @@ class _Refinement:
         self.taken = {*model.cell.parameters, *model.named, *model.cell.states, "x", "d", "l", "L"}
         self.equations: list[Equation] = []
         self.named: dict[Expression, Quantity] = {}
-        self.origin: dict[str, str] = {}
         self.target = Quantity("")
 
     def refined(self) -> Refined:
@@ -97,7 +95,7 @@ class _Refinement:
             rate = (Factor(LocalRule.COLLAPSE, collapse.general.value, collapse.general.shape),)
             assert isinstance(output.argument, Quantity)
             table = (*self.rows(self.equations[:-1]), Edge(loss.target, output.argument, 0, (rate,)))
-        return Refined(self.model, tuple(self.equations), table, self.shapes, self.origin)
+        return Refined(self.model, tuple(self.equations), table, self.shapes)
 
     def rows(self, equations: Iterable[Equation]) -> tuple[Edge, ...]:
         return table_rows(equations, self.shapes if self.model.names else {})
@@ -106,8 +104,6 @@ class _Refinement:
 
     def define(self, target: Quantity, expression: Expression) -> None:
         self.equations.append(Equation(target, expression))
-        if target.name not in self.origin:
-            self.origin[target.name] = self.target.name
 
     def top(self, expression: Expression) -> Expression:
         """The right-hand side of an equation: a function of a name, or a sum whose products stay in it."""

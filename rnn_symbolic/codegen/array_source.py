@@ -16,7 +16,18 @@ from rnn_symbolic.codegen.identifiers import Identifiers
 from rnn_symbolic.codegen.layout import INDENT, WIDTH, assigned, filled
 from rnn_symbolic.codegen.python_expressions import NUMPY, Dialect, print_expression
 from rnn_symbolic.expressions import Call, Expression, Quantity, quantities
-from rnn_symbolic.program import Assign, Multiplied, OuterSum, Program, PulledBack, Stage, Statement, Total, reads
+from rnn_symbolic.program import (
+    Assign,
+    Multiplied,
+    OuterSum,
+    Program,
+    PulledBack,
+    Stage,
+    Statement,
+    Total,
+    reads,
+    writes,
+)
 
 SIZES_HERE = "# sizes"
 RESERVED = (
@@ -271,13 +282,13 @@ class ArraySource:
                 continue
             if base in self.program.lags:
                 self.shifted(name, variable, self.size_of(base))
-                assigned = name in self.program.prefilled and self.assigned_first(name)
+                assigned = name in self.program.prefilled and self.program.assigned_first(name)
                 part = f"[:{self.program.lags[base]}]" if assigned else "[:]"
                 self.line(f"{self.before(variable, 0)}{part} = 0")
             else:
                 shape = "*x.shape" if base == "x" else f"{self.steps(name)}, B, {self.size_of(base)}"
                 self.new(variable, shape)
-                if name in self.program.prefilled and not self.assigned_first(name):
+                if name in self.program.prefilled and not self.program.assigned_first(name):
                     self.line(f"{variable}[:] = 0")
 
     def group_arrays(self, group: tuple[str, ...], variable: str, prefix: str) -> None:
@@ -307,7 +318,7 @@ class ArraySource:
             -(q.step or 0)
             for stage in (*self.program.forward, *self.program.backward)
             for statement in stage.everything
-            for q in (*reads(statement), *((statement.target,) if isinstance(statement, Assign | PulledBack) else ()))
+            for q in (*reads(statement), *writes(statement))
             if q.name == name
         }
         views += [(self.before(variable, k), f"{whole}[{lag - k or ''}:{-k}]") for k in range(1, lag + 1) if k in used]
@@ -321,14 +332,6 @@ class ArraySource:
             wanted = f"{variable}_before{k if k > 1 else ''}" if k else f"{variable}_all"
             self.views[variable, k] = self.names.fresh(wanted)
         return self.views[variable, k]
-
-    def assigned_first(self, name: str) -> bool:
-        """Whether the first statement to push to an adjoint assigns it for all steps."""
-        for stage in self.program.backward:
-            for statement in stage.everything:
-                if isinstance(statement, Assign | PulledBack) and statement.target.name == name:
-                    return not statement.adds and not stage.last and not stage.looped
-        return False
 
     def computed(self, stages: Iterable[Stage]) -> list[str]:
         shared = {f"∂{name}" for name in self.program.model.cell.parameters}
@@ -368,18 +371,18 @@ class ArraySource:
         for part, looped in ((stage.before, False), (stage.statements, stage.looped)):
             if not part:
                 continue
-            with_loop = self.loop("for t in range(T):") if looped else None
+            if looped:
+                self.loop("for t in range(T):")
             for statement in part:
-                targets = statement.targets if isinstance(statement, Multiplied | OuterSum) else (statement.target,)
-                for target in targets:
+                for target in writes(statement):
                     key = f"{target.name} {looped}"
                     if key not in said:
                         said.add(key)
-                        early = any(target.name in _names(s) for s in stage.before)
+                        early = any(target in writes(s) for s in stage.before)
                         which = ", before the loop" if early and not looped else ", the rest" if early else ""
                         self.comment(forward_comment(target.name, self.program, which))
                 self.statement(statement)
-            if with_loop is not None:
+            if looped:
                 self.end_loop()
 
     def between(self) -> None:
@@ -403,11 +406,10 @@ class ArraySource:
             if looped:
                 self.end_loop()
 
-    def loop(self, head: str) -> str:
+    def loop(self, head: str) -> None:
         self.line(head)
         self.depth += 1
         self.index = "[t]"
-        return head
 
     def end_loop(self) -> None:
         self.depth -= 1
@@ -603,11 +605,6 @@ class ArraySource:
         for pair in pairs:
             self.line(f"{INDENT * 2}{pair},")
         self.line(f"{INDENT}}}")
-
-
-def _names(statement: Statement) -> tuple[str, ...]:
-    targets = statement.targets if isinstance(statement, Multiplied | OuterSum) else (statement.target,)
-    return tuple(q.name for q in targets)
 
 
 def shown(name: str) -> str:

@@ -19,7 +19,9 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -205,9 +207,12 @@ def find_gemm(dtype: str) -> tuple[int, bool] | None:
     None where NumPy has none: then the module multiplies by itself.
     """
     letter = "d" if dtype == "float64" else "s"
-    try:
-        library = ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
-    except (AttributeError, OSError):
+    library = None
+    for core in ("numpy._core._multiarray_umath", "numpy.core._multiarray_umath"):  # NumPy 2, NumPy 1
+        with suppress(ImportError, OSError, TypeError):
+            library = ctypes.CDLL(import_module(core).__file__)
+            break
+    if library is None:
         return None
     for name, wide in (
         (f"scipy_cblas_{letter}gemm64_", True),

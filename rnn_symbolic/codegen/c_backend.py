@@ -75,20 +75,8 @@ static blas_narrow_type blas_narrow;
 static void gemm(int ta, int tb, long m, long n, long k, const real *A, long lda, const real *B, long ldb, int adds,
                  real *C, long ldc) {
     const int a = ta ? 112 : 111, b = tb ? 112 : 111; /* CblasTrans, CblasNoTrans */
-    if (blas_wide) { blas_wide(101, a, b, m, n, k, 1, A, lda, B, ldb, adds, C, ldc); return; }
-    if (blas_narrow) {
-        blas_narrow(101, a, b, (int)m, (int)n, (int)k, 1, A, (int)lda, B, (int)ldb, adds, C, (int)ldc);
-        return;
-    }
-    for (long i = 0; i < m; i++)
-        for (long j = 0; j < n; j++) {
-            real sum = adds ? C[i * ldc + j] : 0;
-            for (long l = 0; l < k; l++) {
-                const real left = ta ? A[l * lda + i] : A[i * lda + l], right = tb ? B[j * ldb + l] : B[l * ldb + j];
-                sum += left * right;
-            }
-            C[i * ldc + j] = sum;
-        }
+    if (blas_wide) blas_wide(101, a, b, m, n, k, 1, A, lda, B, ldb, adds, C, ldc);
+    else blas_narrow(101, a, b, (int)m, (int)n, (int)k, 1, A, (int)lda, B, (int)ldb, adds, C, (int)ldc);
 }
 """
 
@@ -97,7 +85,11 @@ def extension_source(program: Program, sizes: Mapping[str, int], dtype: str, *, 
     """The whole source of the extension module."""
     matrix = bool(program.model.names)
     uses_x = program.model.cell.uses_input
-    kernel = CSource(program, sizes, batched=batched) if program.model.names else ScalarKernel(program)
+    kernel = (
+        CSource(program, sizes, batched=batched, blas=find_gemm(dtype) is not None, comments=False)
+        if program.model.names
+        else ScalarKernel(program, comments=False)
+    )
     outputs = kernel.gradient_names()
     cell = program.model.cell
     ranks, dims = [], []
@@ -134,7 +126,7 @@ def extension_source(program: Program, sizes: Mapping[str, int], dtype: str, *, 
         kernel.text(),
     ]
     if not matrix:
-        parts.append(ScalarKernel(program, LANES, "run_lanes").text())
+        parts.append(ScalarKernel(program, LANES, "run_lanes", comments=False).text())
     return "\n".join((*parts, part("extension.c")))
 
 

@@ -9,7 +9,7 @@ from rnn_symbolic.codegen.c_expressions import print_entry
 from rnn_symbolic.codegen.c_layout import Layout
 from rnn_symbolic.codegen.comments import adjoint_comments, forward_comment
 from rnn_symbolic.expressions import Call, Expression, Quantity, quantities, walk
-from rnn_symbolic.program import SHARE, Assign, Multiplied, OuterSum, Program, Statement, reads
+from rnn_symbolic.program import SHARE, Assign, Program, Statement, reads, writes
 
 
 @dataclass
@@ -23,8 +23,9 @@ class Block:
 class Blocks(Layout):
     """Prints blocks; what only its own block reads is a variable of the loop, and has no memory (``local_only``)."""
 
-    def __init__(self, program: Program, sizes: Mapping[str, int], *, batched: bool) -> None:
+    def __init__(self, program: Program, sizes: Mapping[str, int], *, batched: bool, comments: bool) -> None:
         super().__init__(program, sizes, batched=batched)
+        self.comments = comments
         self.local: dict[str, str] = {}  # the variables of the present block
         self.assigned: dict[str, int] = {}
         self.uses = self._uses()
@@ -63,7 +64,7 @@ class Blocks(Layout):
         """Names that only their own block reads: they need no memory."""
         found: set[str] = set()
         everything = [s for stage in (*self.program.forward, *self.program.backward) for s in stage.everything]
-        from_products = {q.name for s in everything if not isinstance(s, Assign) for q in written_by(s)}
+        from_products = {q.name for s in everything if not isinstance(s, Assign) for q in writes(s)}
         for stage in (*self.program.forward, *self.program.backward):
             for part in (stage.before, stage.statements, stage.after):
                 for piece in self.pieces(part):
@@ -191,18 +192,16 @@ class Blocks(Layout):
         return f"{array}[{' + '.join(parts)}]"
 
     def say(self, statement: Statement) -> None:
-        if any(q.name.startswith("∂") for q in written_by(statement)):
+        if not self.comments:
+            return
+        if any(q.name.startswith("∂") for q in writes(statement)):
             texts = adjoint_comments(statement, self.program)
         else:
-            texts = tuple(dict.fromkeys(forward_comment(q.name, self.program) for q in written_by(statement)))
+            texts = tuple(dict.fromkeys(forward_comment(q.name, self.program) for q in writes(statement)))
         for text in texts:
             comment = f"/* {text} */"
             if comment not in (line.strip() for line in self.lines[-12:]):
                 self.line(comment)
-
-
-def written_by(statement: Statement) -> tuple[Quantity, ...]:
-    return statement.targets if isinstance(statement, Multiplied | OuterSum) else (statement.target,)
 
 
 def _is_row_function(expression: Expression) -> bool:

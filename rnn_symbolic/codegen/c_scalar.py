@@ -26,8 +26,11 @@ class ScalarKernel:
     With ``report`` the function returns the step where a value first is not finite, negative for an adjoint, else 0.
     """
 
-    def __init__(self, program: Program, lanes: int = 1, function: str = "run", *, report: bool = False) -> None:
-        self.program, self.lanes, self.function, self.report = program, lanes, function, report
+    def __init__(
+        self, program: Program, lanes: int = 1, function: str = "run", *, report: bool = False, comments: bool = True
+    ) -> None:
+        self.program, self.lanes, self.function = program, lanes, function
+        self.report, self.comments = report, comments
         cell = program.model.cell
         self.names = Identifiers(RESERVED, C_WORDS)
         for name in (*cell.parameters, *cell.quantities):
@@ -96,7 +99,8 @@ class ScalarKernel:
         for statement in self.forward.statements:
             assert isinstance(statement, Assign)
             name = statement.target.name
-            self.line(f"/* {forward_comment(name, self.program)} */", 3)
+            if self.comments:
+                self.line(f"/* {forward_comment(name, self.program)} */", 3)
             self.line(f"const real {self.names[name]}_i = {self.entry(statement, self.going_forward)};", 3)
             if name in self.kept:
                 self.line(f"{self.names[name]}[t * {self.lanes} + i] = {self.names[name]}_i;", 3)
@@ -127,7 +131,7 @@ class ScalarKernel:
             self.line(f"{self.before(variable, lag)}[i] = 0;", 3)
         declared = {f"∂{name}" for name in self.program.lags}
         for statement in (*self.backward.statements, *self.backward.after):
-            for comment in adjoint_comments(statement, self.program):
+            for comment in adjoint_comments(statement, self.program) if self.comments else ():
                 self.line(f"/* {comment} */", 3)
             self.adjoint(statement, declared)
         self.close()

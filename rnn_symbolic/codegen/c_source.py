@@ -12,7 +12,7 @@ from rnn_symbolic.codegen.c_blocks import Block, Blocks, sums_in
 from rnn_symbolic.codegen.c_expressions import print_entry
 from rnn_symbolic.codegen.c_layout import ARGUMENTS
 from rnn_symbolic.expressions import Expression, Quantity
-from rnn_symbolic.program import Assign, Multiplied, OuterSum, Program, PulledBack, Stage, Statement, Total
+from rnn_symbolic.program import Multiplied, OuterSum, Program, PulledBack, Stage, Statement, Total
 
 LARGE = 1024
 """Matrices of at least so many entries are multiplied by BLAS, where it is there and the operands have many rows."""
@@ -29,9 +29,16 @@ class CSource(Blocks):
     """
 
     def __init__(
-        self, program: Program, sizes: Mapping[str, int], *, batched: bool, blas: bool = True, report: bool = False
+        self,
+        program: Program,
+        sizes: Mapping[str, int],
+        *,
+        batched: bool,
+        blas: bool = True,
+        report: bool = False,
+        comments: bool = True,
     ) -> None:
-        super().__init__(program, sizes, batched=batched)
+        super().__init__(program, sizes, batched=batched, comments=comments)
         self.blas, self.report = blas, report
 
     # -- the function -----------------------------------------------------------------------------------------
@@ -126,7 +133,7 @@ class CSource(Blocks):
         for name in sorted(self.program.prefilled):
             base = name[1:]
             n = self.size(base)
-            assigned = self.assigned_first(name)
+            assigned = self.program.assigned_first(name)
             if base in self.program.lags:
                 lag = self.program.lags[base]
                 steps = str(lag) if assigned else f"(T + {lag})"
@@ -137,13 +144,6 @@ class CSource(Blocks):
             if f"∂{base}" not in self.program.prefilled:
                 lag, n = self.program.lags[base], self.size(base)
                 self.line(f"memset({self.whole(f'∂{base}')}, 0, (size_t)({lag} * B * {n}) * sizeof(real));")
-
-    def assigned_first(self, name: str) -> bool:
-        for stage in self.program.backward:
-            for statement in stage.everything:
-                if isinstance(statement, Assign | PulledBack) and statement.target.name == name:
-                    return not statement.adds and not stage.last and not stage.looped
-        return False
 
     def results(self) -> None:
         scale = "share * " if self.program.model.losses == "mean" else ""
