@@ -222,6 +222,7 @@ class _Builder:
     def __init__(self, refined: Refined, plan: Schedule, inputs: bool) -> None:
         self.refined, self.plan, self.inputs = refined, plan, inputs
         self.scalar = not refined.model.names
+        self.shapes = {**refined.shapes, **{f"∂{name}": shape for name, shape in refined.shapes.items()}}
         self.values: dict[Expression, Quantity] = {
             e.expression: e.target for e in refined.equations if isinstance(e.expression, Call) and e.target.name != "l"
         }
@@ -279,7 +280,7 @@ class _Builder:
     def plain(self, expression: Expression) -> Expression:
         """Arithmetic entry by entry; in scalar form W @ v is an ordinary product."""
         if not self.scalar:
-            return entrywise(expression)
+            return entrywise(expression, self.shapes)
 
         def visit(node: Expression) -> Expression:
             return multiply(node.left, node.right) if isinstance(node, Apply) else node
@@ -397,7 +398,7 @@ class _Builder:
 
     def pulled(self, edge: Edge) -> list[Expression | Outer]:
         """What each product of the row, matrices alone left out, makes of the adjoint of its head."""
-        return [pull_back(term, self.seed(edge.head), self.refined.shapes) for term in self.plain_terms(edge)]
+        return [pull_back(term, self.seed(edge.head), self.shapes) for term in self.plain_terms(edge)]
 
     def value(self, edge: Edge) -> Expression:
         """The pullback through a row, but for its matrices and outer products."""

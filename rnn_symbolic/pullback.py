@@ -103,23 +103,25 @@ def together(names: Names, *factors: Expression) -> Expression:
     return multiply(*numbers, *(factor for factor in others if not isinstance(factor, Number)))
 
 
-def entrywise(expression: Expression) -> Expression:
+def entrywise(expression: Expression, names: Names) -> Expression:
     """The expression without chains: vᵀ w is the sum of v ⊙ w, and what is left multiplies entry by entry.
 
+    A column of ones is left out where another vector gives the size.
+
     >>> v, w = Quantity("v", 0, "t"), Quantity("w", 0, "t")
-    >>> entrywise(Chain((MINUS_ONE, Transpose(v), w)))
+    >>> entrywise(Chain((MINUS_ONE, Transpose(v), w)), {"v": ("n",), "w": ("n",)})
     Multiply(factors=(Number(value=Fraction(-1, 1)), Call(function='sum', argument=Multiply(...), order=0)), ...)
     """
 
     def visit(node: Expression) -> Expression:
+        if isinstance(node, Multiply) and any(isinstance(factor, Ones) for factor in node.factors):
+            return together(names, *node.factors)
         if not isinstance(node, Chain):
             return node
         kept: list[Expression] = []
         for factor in node.factors:
             if kept and isinstance(kept[-1], Transpose):
-                both = (kept[-1].of, factor)
-                vectors = [part for part in both if not isinstance(part, Ones)]
-                kept[-1] = Call("sum", multiply(*(vectors or both)))
+                kept[-1] = Call("sum", together(names, kept[-1].of, factor))
             else:
                 kept.append(factor)
         return multiply(*kept)

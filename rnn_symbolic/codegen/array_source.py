@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rnn_symbolic import __version__
-from rnn_symbolic.codegen.comments import adjoint_comments, forward_comment, written
+from rnn_symbolic.codegen.comments import adjoint_comments, equations_of, forward_comment
 from rnn_symbolic.codegen.identifiers import Identifiers
 from rnn_symbolic.codegen.layout import INDENT, WIDTH, assigned, filled
 from rnn_symbolic.codegen.python_expressions import NUMPY, Dialect, print_expression
@@ -146,12 +146,10 @@ class ArraySource:
 
     def head(self) -> str:
         model = self.program.model
-        equations = [f"{written(e.target)} = {written(e.expression)}" for e in model.definitions]
-        total = {"all": "L = Σ ℓₜ", "last": "L = ℓ_T", "mean": "L = (1/T) Σ ℓₜ"}[model.losses]
         lines = [
             f'"""Loss and gradients of the {model.cell.name} network, by backpropagation through time.',
             "",
-            *(f"    {line}" for line in (*equations, total)),
+            *(f"    {line}" for line in equations_of(self.program)),
             "",
             f"Written by rnn-symbolic {__version__}; needs NumPy only.",
             '"""',

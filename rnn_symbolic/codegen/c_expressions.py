@@ -1,5 +1,6 @@
 """Expressions as C text, entry by entry; a sum over components stands for itself and is computed before.
 
+>>> from rnn_symbolic.expressions import MINUS_ONE, ONE, Add, Multiply, Power
 >>> a, h = Quantity("a", 0, "t"), Quantity("h", 0, "t")
 >>> print_entry(Multiply((a, Add((ONE, Multiply((MINUS_ONE, Power(h, Fraction(2)))))))), lambda q: q.name, {})
 'a * (1 - square(h))'
@@ -11,20 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from rnn_symbolic.expressions import (
-    MINUS_ONE,
-    ONE,
-    Add,
-    Call,
-    Expression,
-    Multiply,
-    Number,
-    Ones,
-    Power,
-    Quantity,
-)
-
-SUM, PRODUCT, UNARY, ATOM = range(4)
+from rnn_symbolic.codegen.arithmetic import ATOM, PRODUCT, UNARY, Arithmetic, Text
+from rnn_symbolic.expressions import Call, Expression, Ones, Quantity
 
 CALLS = {
     ("tanh", 0): "f_tanh", ("tanh", 1): "f_tanh_slope",
@@ -41,55 +30,31 @@ def print_entry(expression: Expression, name: Callable[[Quantity], str], sums: M
 
 
 @dataclass(frozen=True)
-class _Printer:
+class _Printer(Arithmetic):
     name: Callable[[Quantity], str]
     sums: Mapping[Expression, str]
 
-    def text(self, expression: Expression) -> tuple[str, int]:
+    def leaf(self, expression: Expression) -> Text:
         if expression in self.sums:
             return self.sums[expression], ATOM
         match expression:
             case Quantity():
                 return self.name(expression), ATOM
-            case Number(value):
-                return _number(value)
             case Ones():
                 return "1", ATOM
-            case Add(terms):
-                return self.sum(terms), SUM
-            case Multiply(factors=factors):
-                return self.product(factors)
-            case Power(base, exponent):
-                return self.power(base, exponent)
             case Call(function, argument, order):
                 return f"{CALLS[function, order]}({self.text(argument)[0]})", ATOM
         raise AssertionError(f"no program prints {expression}")
 
-    def wrapped(self, expression: Expression, least: int) -> str:
-        text, binds = self.text(expression)
-        return f"({text})" if binds < least else text
+    def number(self, value: Fraction) -> Text:
+        """A constant as a real: integers need no point, since what they meet is a real."""
+        binds = ATOM if value >= 0 else UNARY
+        if value.denominator == 1 and abs(value.numerator) < 2**31:
+            return str(value.numerator), binds
+        text = repr(float(value))
+        return (text if any(c in text for c in ".e") else f"{text}.0"), binds
 
-    def sum(self, terms: tuple[Expression, ...]) -> str:
-        found = ""
-        for term in terms:
-            text = self.wrapped(term, PRODUCT)
-            if not found:
-                found = text
-            else:
-                found += f" - {text[1:]}" if text.startswith("-") else f" + {text}"
-        return found
-
-    def product(self, factors: tuple[Expression, ...]) -> tuple[str, int]:
-        if factors[0] == MINUS_ONE and len(factors) > 1:
-            return f"-{self.product(factors[1:])[0]}", UNARY
-        over = [f for f in factors if isinstance(f, Power) and f.exponent == -1]
-        rest = [f for f in factors if f not in over] or [ONE]
-        text = " * ".join(self.wrapped(f, PRODUCT if i == 0 else UNARY) for i, f in enumerate(rest))
-        for divisor in over:
-            text += f" / {self.wrapped(divisor.base, ATOM)}"
-        return text, PRODUCT if len(factors) > 1 or over else self.text(rest[0])[1]
-
-    def power(self, base: Expression, exponent: Fraction) -> tuple[str, int]:
+    def power(self, base: Expression, exponent: Fraction) -> Text:
         text = self.text(base)[0]
         match exponent:
             case Fraction(numerator=2, denominator=1):
@@ -100,13 +65,4 @@ class _Printer:
                 return f"1 / {self.wrapped(base, ATOM)}", PRODUCT
             case Fraction(numerator=1, denominator=2):
                 return f"f_sqrt({text})", ATOM
-        return f"f_pow({text}, {_number(exponent)[0]})", ATOM
-
-
-def _number(value: Fraction) -> tuple[str, int]:
-    """A constant as a real: integers need no point, since what they meet is a real."""
-    binds = ATOM if value >= 0 else UNARY
-    if value.denominator == 1 and abs(value.numerator) < 2**31:
-        return str(value.numerator), binds
-    text = repr(float(value))
-    return (text if any(c in text for c in ".e") else f"{text}.0"), binds
+        return f"f_pow({text}, {self.number(exponent)[0]})", ATOM

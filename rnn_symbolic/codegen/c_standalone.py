@@ -8,7 +8,7 @@ from rnn_symbolic import __version__
 from rnn_symbolic.codegen.c_backend import part
 from rnn_symbolic.codegen.c_scalar import ScalarKernel
 from rnn_symbolic.codegen.c_source import CSource
-from rnn_symbolic.codegen.comments import written
+from rnn_symbolic.codegen.comments import equations_of
 from rnn_symbolic.codegen.identifiers import C_WORDS, Identifiers
 from rnn_symbolic.program import Program
 
@@ -91,15 +91,12 @@ def c_source(program: Program, sizes: Mapping[str, int]) -> str:
 
 def _head(program: Program, sizes: Mapping[str, int]) -> str:
     model = program.model
-    equations = [f" *     {written(e.target)} = {written(e.expression)}" for e in model.definitions]
-    total = {"all": "L = Σ ℓₜ", "last": "L = ℓ_T", "mean": "L = (1/T) Σ ℓₜ"}[model.losses]
     listed = ", ".join(f"{name} = {n}" for name, n in sizes.items())
     return "\n".join(
         (
             f"/* Loss and gradients of the {model.cell.name} network, by backpropagation through time.",
             " *",
-            *equations,
-            f" *     {total}",
+            *(f" *     {line}" for line in equations_of(program)),
             " *",
             f" * Sizes: {listed or 'every quantity is a number'}. Arrays are rows one after another, C order; x and d",
             " * are [step][sample][component], and L is summed over the B samples of a batch. The adjoint of q is dq.",

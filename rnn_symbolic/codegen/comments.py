@@ -35,6 +35,15 @@ def written(expression: Expression) -> str:
     return plain(latex(expression))
 
 
+def equations_of(program: Program) -> list[str]:
+    """The model, line by line: its equations, what L is, and what is named within a program only."""
+    model = program.model
+    lines = [f"{written(e.target)} = {written(e.expression)}" for e in model.definitions]
+    lines.append({"all": "L = Σ ℓₜ", "last": "L = ℓ_T", "mean": "L = (1/T) Σ ℓₜ"}[model.losses])
+    pieces = [e for e in program.refined.equations if e.target.name not in model.named]
+    return lines + [f"with {written(e.target)} = {written(e.expression)}" for e in pieces]
+
+
 def forward_comment(name: str, program: Program, part: str = "") -> str:
     """The equation of a quantity: ``hₜ = tanh(aₜ)``; of one that is computed in two parts, which of them."""
     equation = next(e for e in program.refined.equations if e.target.name == name)

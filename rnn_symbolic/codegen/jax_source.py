@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 from rnn_symbolic import __version__
-from rnn_symbolic.codegen.comments import written
+from rnn_symbolic.codegen.comments import equations_of
 from rnn_symbolic.codegen.jax_loops import JaxLoops
 from rnn_symbolic.codegen.layout import INDENT, assigned, filled
 from rnn_symbolic.expressions import Quantity
@@ -76,13 +76,11 @@ class JaxSource(JaxLoops):
 
     def head(self, body: str) -> str:
         model = self.program.model
-        equations = [f"{written(e.target)} = {written(e.expression)}" for e in model.definitions]
-        total = {"all": "L = Σ ℓₜ", "last": "L = ℓ_T", "mean": "L = (1/T) Σ ℓₜ"}[model.losses]
         imports = {"jax": "import jax", "jnp": "import jax.numpy as jnp", "lax": "from jax import lax"}
         lines = [
             f'"""Loss and gradients of the {model.cell.name} network, by backpropagation through time.',
             "",
-            *(f"    {line}" for line in (*equations, total)),
+            *(f"    {line}" for line in equations_of(self.program)),
             "",
             f"Written by rnn-symbolic {__version__}; needs JAX only. The function is pure: jit it, vmap it.",
             '"""',

@@ -13,8 +13,8 @@ from rnn_symbolic.codegen.comments import adjoint_comments, forward_comment
 from rnn_symbolic.codegen.identifiers import Identifiers
 from rnn_symbolic.codegen.jax_plan import live_stages, targets_of
 from rnn_symbolic.codegen.layout import INDENT, assigned, tuple_text, unpacked
-from rnn_symbolic.codegen.python_expressions import Dialect, print_expression, with_totals
-from rnn_symbolic.expressions import Call, Expression, Quantity, quantities, transform
+from rnn_symbolic.codegen.python_expressions import Dialect, print_expression
+from rnn_symbolic.expressions import Expression, Quantity, quantities
 from rnn_symbolic.program import Assign, Multiplied, OuterSum, Program, PulledBack, Stage, Statement, Total
 
 RESERVED = (
@@ -32,7 +32,7 @@ DIALECT = Dialect(
         ("sin", 0): "jnp.sin({})", ("cos", 0): "jnp.cos({})", ("exp", 0): "jnp.exp({})",
         ("log", 0): "jnp.log({})", ("sqrt", 0): "jnp.sqrt({})",
         ("softmax", 0): "jax.nn.softmax({}, axis=-1)",
-        ("logsumexp", 0): "logsumexp({})", ("total", 0): "total({})",
+        ("logsumexp", 0): "logsumexp({})",
     },
     ones="jnp.ones({}, dtype)",
 )  # fmt: skip
@@ -208,11 +208,7 @@ class JaxStatements:
         self.scope.known.add(target)
 
     def expression(self, expression: Expression) -> str:
-        def visit(node: Expression) -> Expression:
-            return node.argument if isinstance(node, Call) and node.function == "total" else node
-
-        expression = with_totals(expression, lambda q: self.size_of(q.name) != "1")
-        return print_expression(transform(expression, visit) if self.scalar else expression, self.read, DIALECT)
+        return print_expression(expression, self.read, DIALECT)
 
     # -- statements -------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """Expressions as Python text over arrays whose last axis holds the components; a number has one component.
 
+>>> from rnn_symbolic.expressions import MINUS_ONE, ONE, Add, Multiply, Power
 >>> a, h = Quantity("a", 0, "t"), Quantity("h", 0, "t")
 >>> print_expression(Multiply((a, Add((ONE, Multiply((MINUS_ONE, Power(h, Fraction(2)))))))), lambda q: q.name)
 'a * (1 - h**2)'
@@ -11,27 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from rnn_symbolic.expressions import (
-    MINUS_ONE,
-    ONE,
-    Add,
-    Apply,
-    Call,
-    Expression,
-    Multiply,
-    Number,
-    Ones,
-    Power,
-    Quantity,
-    Transpose,
-    multiply,
-    transform,
-)
-
-SUM, PRODUCT, UNARY, POWER, ATOM = range(5)
-
-Text = tuple[str, int]
-"""A text, and how tightly its outermost operator binds."""
+from rnn_symbolic.codegen.arithmetic import ATOM, POWER, PRODUCT, UNARY, Arithmetic, Text
+from rnn_symbolic.expressions import Apply, Call, Expression, Ones, Quantity, Transpose
 
 
 @dataclass(frozen=True)
@@ -68,22 +50,14 @@ def print_expression(expression: Expression, name: Callable[[Quantity], str], di
 
 
 @dataclass(frozen=True)
-class _Printer:
+class _Printer(Arithmetic):
     name: Callable[[Quantity], str]
     dialect: Dialect
 
-    def text(self, expression: Expression) -> Text:
+    def leaf(self, expression: Expression) -> Text:
         match expression:
             case Quantity():
                 return self.name(expression), ATOM
-            case Number(value):
-                return number(value)
-            case Add(terms):
-                return self.sum(terms), SUM
-            case Multiply(factors=factors):
-                return self.product(factors)
-            case Power(base, exponent):
-                return self.power(base, exponent)
             case Ones(size):
                 return self.dialect.ones.format(size), ATOM
             case Apply(Transpose(Quantity() as matrix), right):
@@ -94,32 +68,8 @@ class _Printer:
                 return self.dialect.calls[function, order].format(self.text(argument)[0]), ATOM
         raise AssertionError(f"no program prints {expression}")
 
-    def wrapped(self, expression: Expression, least: int) -> str:
-        text, binds = self.text(expression)
-        return f"({text})" if binds < least else text
-
-    def sum(self, terms: tuple[Expression, ...]) -> str:
-        found = ""
-        for term in terms:
-            text, binds = self.text(term)
-            text = f"({text})" if binds == SUM else text
-            if not found:
-                found = text
-            elif text.startswith("-"):
-                found += f" - {text[1:]}"
-            else:
-                found += f" + {text}"
-        return found
-
-    def product(self, factors: tuple[Expression, ...]) -> Text:
-        if factors[0] == MINUS_ONE and len(factors) > 1:
-            return f"-{self.product(factors[1:])[0]}", UNARY
-        over = [f for f in factors if isinstance(f, Power) and f.exponent == -1]
-        rest = [f for f in factors if f not in over] or [ONE]
-        text = " * ".join(self.wrapped(f, PRODUCT if i == 0 else UNARY) for i, f in enumerate(rest))
-        for divisor in over:
-            text += f" / {self.wrapped(divisor.base, POWER)}"
-        return text, PRODUCT if len(factors) > 1 or over else self.text(rest[0])[1]
+    def number(self, value: Fraction) -> Text:
+        return number(value)
 
     def power(self, base: Expression, exponent: Fraction) -> Text:
         if exponent == -1:
@@ -134,26 +84,6 @@ class _Printer:
         text = self.wrapped(base, ATOM)
         hugs = text.replace("_", "a").isalnum() and written.replace(".", "1").isalnum()
         return f"{text}**{written}" if hugs else f"{text} ** {written}", POWER
-
-
-def with_totals(expression: Expression, is_vector: Callable[[Quantity], bool]) -> Expression:
-    """Sums as calls of a function `total`, and no column of ones where another vector gives the size.
-
-    >>> d = Quantity("d", 0, "t")
-    >>> print_expression(with_totals(Call("sum", Multiply((Ones("n_y"), d))), lambda q: True), str, Dialect(
-    ...     {("total", 0): "total({})"}))
-    'total(d[t])'
-    """
-
-    def visit(node: Expression) -> Expression:
-        match node:
-            case Call("sum", argument):
-                return Call("total", argument)
-            case Multiply(factors=factors) if any(isinstance(f, Quantity) and is_vector(f) for f in factors):
-                return multiply(*(factor for factor in factors if not isinstance(factor, Ones)))
-        return node
-
-    return transform(expression, visit)
 
 
 def number(value: Fraction) -> Text:

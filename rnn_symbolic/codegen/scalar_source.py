@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rnn_symbolic import __version__
 from rnn_symbolic.codegen.array_source import shown
-from rnn_symbolic.codegen.comments import adjoint_comments, forward_comment, written
+from rnn_symbolic.codegen.comments import adjoint_comments, equations_of, forward_comment
 from rnn_symbolic.codegen.identifiers import Identifiers
 from rnn_symbolic.codegen.layout import INDENT, assigned, filled
 from rnn_symbolic.codegen.python_expressions import Dialect, print_expression
@@ -143,11 +143,9 @@ class ScalarSource:
 
     def head(self, imports: str) -> str:
         model = self.program.model
-        equations = [f"    {written(e.target)} = {written(e.expression)}" for e in model.definitions]
-        total = {"all": "L = Σ ℓₜ", "last": "L = ℓ_T", "mean": "L = (1/T) Σ ℓₜ"}[model.losses]
         return (
             f'"""Loss and gradients of the {model.cell.name} network, by backpropagation through time.\n\n'
-            + "\n".join((*equations, f"    {total}"))
+            + "\n".join(f"    {line}" for line in equations_of(self.program))
             + f"\n\nEvery quantity is a number. Written by rnn-symbolic {__version__}; needs NumPy only.\n"
             + f'"""\n\n{imports}import numpy as np\n'
         )

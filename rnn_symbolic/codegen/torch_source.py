@@ -9,7 +9,7 @@ import re
 
 from rnn_symbolic.codegen.array_source import SIZES_HERE, ArraySource, shown
 from rnn_symbolic.codegen.layout import INDENT, WIDTH, assigned
-from rnn_symbolic.codegen.python_expressions import Dialect, print_expression, with_totals
+from rnn_symbolic.codegen.python_expressions import Dialect
 from rnn_symbolic.expressions import Expression, quantities
 from rnn_symbolic.program import Program
 
@@ -22,7 +22,6 @@ TORCH = Dialect(
         ("sin", 0): "torch.sin({})", ("cos", 0): "torch.cos({})", ("exp", 0): "torch.exp({})",
         ("log", 0): "torch.log({})", ("sqrt", 0): "torch.sqrt({})",
         ("softmax", 0): "torch.softmax({}, dim=-1)", ("logsumexp", 0): "logsumexp({})",
-        ("total", 0): "total({})",
     },
     ones="torch.ones({}, dtype=dtype, device=d.device)",
     library="torch",
@@ -137,9 +136,6 @@ class TorchSource(ArraySource):
 
     def new(self, variable: str, shape: str, key: str = "") -> None:
         self.line(f"{variable} = d.new_empty({shape})")
-
-    def expression(self, expression: Expression) -> str:
-        return print_expression(with_totals(expression, lambda q: self.size_of(q.name) != "1"), self.name, self.dialect)
 
     def size_of(self, name: str) -> str:
         return super().size_of(name.removeprefix("∂"))
