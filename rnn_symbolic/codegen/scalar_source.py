@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from rnn_symbolic import __version__
-from rnn_symbolic.codegen.array_source import shown
+from rnn_symbolic.codegen.array_statements import shown
 from rnn_symbolic.codegen.comments import adjoint_comments, equations_of, forward_comment
 from rnn_symbolic.codegen.identifiers import Identifiers
 from rnn_symbolic.codegen.layout import INDENT, assigned, filled

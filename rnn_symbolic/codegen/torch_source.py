@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from rnn_symbolic.codegen.array_source import SIZES_HERE, ArraySource, shown
+from rnn_symbolic.codegen.array_source import SIZES_HERE, ArraySource
+from rnn_symbolic.codegen.array_statements import shown
 from rnn_symbolic.codegen.layout import INDENT, WIDTH, assigned
 from rnn_symbolic.codegen.python_expressions import Dialect
 from rnn_symbolic.expressions import Expression, quantities
