@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from latex_tools import require
-from test_compiled import arguments, error
+from test_compiled import arguments, compare, error
 
 from rnn_symbolic.builtin_cells import BUILT_IN
 from rnn_symbolic.codegen.compiled import CompiledGradient, compile_gradient
@@ -82,16 +82,6 @@ def model_of(case: tuple[str, ...], steps: int) -> Model:
 def compiled(source: str | Model, dtype: str = "float64", **options: str) -> CompiledGradient:
     program = program_of(source, **options)
     return CompiledGradient(program, "jax", JaxBackend(program, dtype))
-
-
-def compare(f: CompiledGradient, model: Model, point, tolerance: float = 1e-12) -> None:
-    expected = gradients_at(model, point)
-    loss, found = f(*arguments(point))
-    assert loss == pytest.approx(expected.loss, rel=tolerance)
-    wanted = dict(expected.gradients) | ({"x": expected.input_gradients} if model.cell.uses_input else {})
-    assert list(found) == [*model.cell.parameters, *map(str, model.initial_states), *(["x"] if "x" in wanted else [])]
-    for name, gradient in wanted.items():
-        assert error(found[name], gradient) < tolerance, (name, model, point.label)
 
 
 def a_point(model: Model, batch: int | None, *, each: bool = False):

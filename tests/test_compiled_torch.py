@@ -8,14 +8,13 @@ import importlib.util
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from latex_tools import require
-from test_compiled import arguments, error
-from test_compiled_jax import CASES, ODD, OUTPUTS, model_of, program_of
+from test_compiled import arguments, compare, error
+from test_compiled_jax import CASES, ODD, OUTPUTS, a_point, model_of, program_of
 
 from rnn_symbolic.builtin_cells import BUILT_IN
 from rnn_symbolic.codegen.compiled import CompiledGradient, compile_gradient
@@ -23,8 +22,6 @@ from rnn_symbolic.codegen.loading import load_module
 from rnn_symbolic.codegen.torch_backend import TorchBackend
 from rnn_symbolic.codegen.torch_source import torch_source
 from rnn_symbolic.errors import ForwardOverflow, InputError, NumericalFailure
-from rnn_symbolic.gradients import gradients_at
-from rnn_symbolic.matrix_valuation import random_matrix_point
 from rnn_symbolic.model import Model, unroll
 
 
@@ -39,26 +36,6 @@ def torch():
 def compiled(source: str | Model, dtype: str = "float64", **options: str) -> CompiledGradient:
     program = program_of(source, **options)
     return CompiledGradient(program, "torch", TorchBackend(program, dtype))
-
-
-def compare(f: CompiledGradient, model: Model, point, tolerance: float = 1e-12) -> None:
-    expected = gradients_at(model, point)
-    loss, found = f(*arguments(point))
-    assert loss == pytest.approx(expected.loss, rel=tolerance)
-    wanted = dict(expected.gradients) | ({"x": expected.input_gradients} if model.cell.uses_input else {})
-    assert list(found) == [*model.cell.parameters, *map(str, model.initial_states), *(["x"] if "x" in wanted else [])]
-    for name, gradient in wanted.items():
-        assert error(found[name], gradient) < tolerance, (name, model, point.label)
-
-
-def a_point(model: Model, batch: int | None, *, each: bool = False):
-    """A random point; with ``each`` every sample has initial states of its own."""
-    positive = model.loss != "squared" and model.cell.name in ("linear", "d2l", "pascanu")  # log y needs y > 0
-    point = random_matrix_point(model, 7, None, batch, positive=positive)
-    if not each:
-        return point
-    factors = np.random.default_rng(3).uniform(0.5, 1.5, (batch, 1))
-    return replace(point, initial={key: factors * value for key, value in point.initial.items()})
 
 
 def tensors(torch, point, *, requires_grad: bool = True, dtype=None):
