@@ -28,10 +28,10 @@ WHY: dict[str, str] = {
     "n256-peers": "all of it is products: ours are those of NumPy's OpenBLAS, PyTorch brings a BLAS of its own",
     "setup-c": "gcc -O3 -march=native takes most of it, and takes longer the more equations a cell has. -O2 "
     "took a fifth to a third less, and made small networks a fifth slower",
-    "setup-cached": "deriving the program and printing the source, whose hash finds the entry, takes about 18 ms for "
-    "an LSTM and 10 ms for an elman network; the rest is memory touched for the first time",
-    "setup-numpy": "deriving and printing the program of an LSTM takes about 20 ms, of an elman network 8 ms; the rest "
-    "is memory touched for the first time",
+    "setup-cached": "in a process that has compiled something before it is 4 ms for an elman network and 8 ms for an "
+    "LSTM; the first time modules are imported too, and memory is touched for the first time",
+    "setup-numpy": "in a process that has compiled something before it is 5 ms for an elman network and 10 ms for an "
+    "LSTM; the first time modules are imported too, and memory is touched for the first time",
     "flat-numpy": "the program does not depend on T, but its memory does, and is touched for the first time",
 }
 """Why a target is missed, by its key; printed only with a target that is."""
