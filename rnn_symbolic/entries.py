@@ -12,7 +12,7 @@ import math
 import os
 import stat
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -151,22 +151,26 @@ def short(value: object) -> str:
 # --- files --------------------------------------------------------------------------------------------------------
 
 
-def read_object(path: str | os.PathLike[str]) -> tuple[Mapping[str, Any], str]:
+def read_object(
+    path: str | os.PathLike[str], option: str = "--values", parse_number: Callable[[str], float] = float
+) -> tuple[Mapping[str, Any], str]:
     """The object in a JSON file ("-" is the standard input), and what to call the place.
+
+    ``option`` is where the file was named, for messages; ``parse_number`` makes a number of its text.
 
     Raises InputError that names the file: not there, no plain file, too large, not UTF-8, not JSON, no object, or a
     name given twice.
     """
     name = os.fspath(path)
     label, shown = (name, repr(name)) if name != STANDARD_INPUT else ("the standard input",) * 2
-    return _parse(_read(name), shown), label
+    return _parse(_read(name, option), shown, parse_number), label
 
 
-def _read(path: str) -> str:
+def _read(path: str, option: str) -> str:
     if path == STANDARD_INPUT:
         label, content = "the standard input", _read_standard_input()
     else:
-        label, content = repr(path), _read_file(path)
+        label, content = repr(path), _read_file(path, option)
     if len(content) > MAX_BYTES:
         raise InputError(f"{label} is larger than {MAX_BYTES // 2**20} MB; give larger values from Python")
     try:
@@ -186,7 +190,7 @@ def _read_standard_input() -> bytes:
         raise InputError(f"cannot read the standard input: {error.strerror}") from None
 
 
-def _read_file(path: str) -> bytes:
+def _read_file(path: str, option: str) -> bytes:
     try:
         found = os.stat(path)
         # A pipe or a device might never end, so only plain files are opened.
@@ -198,17 +202,19 @@ def _read_file(path: str) -> bytes:
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a name no file can have
         if isinstance(error, InputError):
             raise
-        raise InputError(f"there is no file {path!r}; --values takes a JSON file, or '-' for a pipe") from None
+        raise InputError(f"there is no file {path!r}; {option} takes a JSON file, or '-' for a pipe") from None
     except OSError as error:
         raise InputError(f"cannot read {path!r}: {error.strerror}") from None
 
 
-def _parse(text: str, label: str) -> Mapping[str, Any]:
+def _parse(text: str, label: str, parse_number: Callable[[str], float]) -> Mapping[str, Any]:
     if not text.strip():
         raise InputError(f"{label} is empty; expected a JSON object of numbers by name")
     try:
         # an integer may have more digits than Python converts, and a float more than it holds: both become inf
-        found = json.loads(text, object_pairs_hook=_without_repetition, parse_int=float)
+        found = json.loads(
+            text, object_pairs_hook=_without_repetition, parse_float=parse_number, parse_int=parse_number
+        )
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise InputError(f"{label} is not JSON: {place}: {error.msg[0].lower()}{error.msg[1:]}") from None

@@ -10,13 +10,21 @@ class InputError(ValueError):
     """The user's input is at fault; the message is one line and complete by itself."""
 
 
-class CellError(InputError):
-    """A cell's text is refused; the message begins with its line and column."""
+class PlacedError(InputError):
+    """A text is refused; the message begins with the line and column, counted from 1."""
 
     def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
         self.line, self.column = line, column
         place = f"line {line}, column {column}: " if line else ""
         super().__init__(place + message)
+
+
+class CellError(PlacedError):
+    """A cell's text is refused."""
+
+
+class FormulaError(PlacedError):
+    """A formula that somebody wrote for a gradient is refused."""
 
 
 class NotDerivable(InputError):

@@ -60,6 +60,7 @@ FLOORS = {
     "verification": 17,  # are the lines of a derivation equal, and all there?
     "matrix_checking": 17,  # against independent numbers, with arrays
     "checking": 18,  # against independent numbers
+    "auditing": 18,  # where a gradient of somebody else's goes wrong
     "article": 19,
     "render": 20,  # how documents look
     "commands": 21,  # options -> records -> documents

@@ -1,0 +1,233 @@
+r"""One point at which a gradient was given: what it is, what it should be, and what it would be with a mistake.
+
+A gradient is *right* at a point when it differs from Σ G[t, s] by no more than rounding; a combination of mistakes
+*explains* it when its own prediction does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from rnn_symbolic.array_functions import Array
+from rnn_symbolic.arrays import MatrixPoint
+from rnn_symbolic.auditing.conventions import OtherNetwork
+from rnn_symbolic.auditing.mistakes import (
+    ForwardMistake,
+    LayoutMistake,
+    LimitMistake,
+    Mistake,
+    ResultMistake,
+    SelectionMistake,
+    TableMistake,
+)
+from rnn_symbolic.auditing.sweep import RIGHT, Change, Sweep, Variant
+from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.model import Model
+from rnn_symbolic.numeric import Point
+
+RELATIVE = 1e-9
+"""Rounding is at most this part of the largest sum of absolute values of the groups G[t, s]."""
+
+Combination = tuple[Mistake, ...]
+TRANSPOSED = LayoutMistake("layout", "transposed", 0)
+FLATTENED = LayoutMistake("layout", "flattened", 0)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read a given array: its entries in the order of `Sweep.groups`, and the layout mistake it takes."""
+
+    entries: Array
+    unit: Array
+    layout: LayoutMistake | None = None
+
+
+def readings(sweep: Sweep, goal: Quantity, array: Array, unit: float | Array = 0.0) -> tuple[Reading, ...]:
+    """The ways in which an array may be a gradient by ``goal``: as it stands, transposed, flattened; none where it cannot be.
+
+    Axes of length 1 do not count: a column is a vector.
+    """
+    expected = sweep.shape(goal)
+    array = np.asarray(array, dtype=np.float64)
+    units = np.broadcast_to(np.asarray(unit, dtype=np.float64), array.shape)
+
+    def read(change: object, layout: LayoutMistake | None) -> Reading:
+        entries, errors = change(array), change(units)  # type: ignore[operator]
+        return Reading(sweep.flat(goal, entries), sweep.flat(goal, errors), layout)
+
+    if array.shape == expected:
+        found = [read(lambda a: a, None)]
+        if sweep.model.is_matrix(goal) and 1 not in expected:
+            if expected[0] == expected[1]:
+                found.append(read(lambda a: a.T, TRANSPOSED))
+            else:  # filled in the other order; of a square matrix that is its transposed
+                found.append(read(lambda a: a.ravel().reshape(expected, order="F"), FLATTENED))
+        return tuple(found)
+    if array.ndim == 2 and array.T.shape == expected and 1 not in expected:
+        return (read(lambda a: a.T, TRANSPOSED),)
+    if array.size != math.prod(expected):
+        return ()
+    if tuple(n for n in array.shape if n > 1) == tuple(n for n in expected if n > 1):
+        return (read(lambda a: a.reshape(expected), None),)
+    if array.ndim == 1 and len(expected) == 2:
+        row, column = (
+            read(lambda a: a.reshape(expected), None),
+            read(lambda a: a.reshape(expected, order="F"), FLATTENED),
+        )
+        return row, column
+    return ()
+
+
+class Case:
+    """A point with what was given there, and all predictions for it."""
+
+    def __init__(
+        self,
+        model: Model,
+        point: Point | MatrixPoint,
+        given: Mapping[Quantity, Array],
+        unit: Mapping[Quantity, float | Array] | None = None,
+        *,
+        others: Sequence[OtherNetwork] = (),
+        loss: float | None = None,
+        relative: float = RELATIVE,
+    ) -> None:
+        self.model, self.sweep, self.others = model, Sweep(model, point), tuple(others)
+        self.point, self.loss, self.relative = self.sweep.point, loss, relative
+        self.goals = tuple(given)
+        self.given = dict(given)
+        self.readings = {g: readings(self.sweep, g, array, (unit or {}).get(g, 0.0)) for g, array in given.items()}
+        self._whole: dict[tuple[int, Variant], dict[Quantity, Array]] = {}
+        self._groups: dict[tuple[int, Variant], dict[Quantity, Array]] = {}
+
+    @property
+    def steps(self) -> int:
+        """T"""
+        return self.model.steps
+
+    @cached_property
+    def outputs(self) -> int:
+        """n_y"""
+        return int(self.sweep.values["y", 1].shape[-2])
+
+    # -- right and wrong --------------------------------------------------------------------------------------
+
+    @cached_property
+    def groups(self) -> Mapping[Quantity, Array]:
+        """G[t, s, entry] for every goal."""
+        return {g: array[0] for g, array in self.sweep.groups((RIGHT,), self.goals).items()}
+
+    def right(self, goal: Quantity) -> Array:
+        """The right gradient, entry by entry."""
+        return np.asarray(self.groups[goal].sum((0, 1)))
+
+    def size(self, goal: Quantity) -> float:
+        """The largest sum of absolute values of groups."""
+        return float(np.abs(self.groups[goal]).sum((0, 1)).max(initial=0.0))
+
+    def errors(self, reading: Reading, goal: Quantity, predictions: Array) -> Array:
+        """How far each prediction is from what was given, in tolerances: explained means at most 1."""
+        largest = np.maximum(np.abs(predictions).max(-1), self.size(goal))
+        tolerance = self.relative * largest[..., None] + reading.unit
+        with np.errstate(divide="ignore", invalid="ignore"):
+            off = np.abs(predictions - reading.entries)
+            ratio = np.where(off == 0, 0.0, off / tolerance)
+        return np.asarray(ratio.max(-1))
+
+    def is_right(self, goal: Quantity) -> bool:
+        """Whether the given gradient is the right one, in the right layout."""
+        return any(
+            reading.layout is None and bool(self.errors(reading, goal, self.right(goal)) <= 1)
+            for reading in self.readings[goal]
+        )
+
+    def decides(self, goal: Quantity) -> bool:
+        """Whether anything can be said here: a gradient that is 0 everywhere is right by accident."""
+        return self.size(goal) > 0
+
+    def distance(self, goal: Quantity) -> float:
+        """The relative error of what was given, ‖given − right‖ / (‖given‖ + ‖right‖); 1 where it cannot be read."""
+        if not self.readings[goal]:
+            return 1.0
+        return relative_error(self.readings[goal][0].entries, self.right(goal))
+
+    # -- predictions ------------------------------------------------------------------------------------------
+
+    def network(self, index: int) -> Sweep:
+        """The sweep of another network, −1 is this one. Raises NumericalFailure where it has no numbers."""
+        if index < 0:
+            return self.sweep
+        cached: dict[int, Sweep] = self.__dict__.setdefault("_networks", {})
+        if index not in cached:
+            other = self.others[index]
+            cached[index] = Sweep(replace(other.model, steps=self.steps), other.at(self.point))
+        return cached[index]
+
+    def predict(self, goal: Quantity, combination: Combination) -> Array:
+        """The gradient, entry by entry, that the mistakes together would give."""
+        network, changes, added, border = -1, list[Change](), [], "zero"
+        for mistake in combination:
+            match mistake:
+                case ForwardMistake(index=network):
+                    pass
+                case TableMistake(variant=variant):
+                    changes += variant.changes
+                    added += variant.added
+                    border = variant.border if variant.border != "zero" else border
+        variant = Variant(tuple(changes), tuple(added), border)
+        sweep = self.network(network)
+        masks = [m.mask(self.steps) for m in combination if isinstance(m, SelectionMistake)]
+        key = (network, variant)
+        if masks:
+            if key not in self._groups:
+                self._groups[key] = sweep.groups((variant,), self.goals)
+            mask = math.prod(masks[1:], start=masks[0])
+            found = np.einsum("tsk,ts->k", self._groups[key][goal][0], mask)
+        else:
+            if key not in self._whole:
+                self._whole[key] = sweep.groups((variant,), self.goals, whole=True)
+            found = self._whole[key][goal][0, 0, 0]
+        if network >= 0 and self.others[network].transposes and self.model.is_matrix(goal):
+            found = self.sweep.flat(goal, sweep.shaped(goal, found).T)
+        for mistake in combination:
+            if isinstance(mistake, ResultMistake):
+                found = float(mistake.factor(self.steps, self.outputs, self.point.batch)) * found
+            elif isinstance(mistake, LimitMistake):
+                found = self._limited(goal, mistake, found)
+        return np.asarray(found)
+
+    def _limited(self, goal: Quantity, mistake: LimitMistake, gradient: Array) -> Array:
+        match mistake.code:
+            case "constant":
+                return gradient * mistake.limit
+            case "entries":
+                return np.clip(gradient, -mistake.limit, mistake.limit)
+            case "norm-of-each":
+                return gradient * min(1.0, mistake.limit / max(float(np.linalg.norm(gradient)), 1e-300))
+        return gradient * min(1.0, mistake.limit / max(self.norm(mistake.about), 1e-300))
+
+    def norm(self, names: tuple[str, ...]) -> float:
+        """The norm of several right gradients together."""
+        return math.sqrt(sum(float((self.right(goal) ** 2).sum()) for goal in self.goals if str(goal) in names))
+
+    def explains(self, goal: Quantity, combination: Combination) -> float:
+        """How far the prediction is from what was given, in tolerances; inf where it cannot be read that way."""
+        layouts = [m for m in combination if isinstance(m, LayoutMistake)]
+        prediction = self.predict(goal, combination)
+        found = [
+            float(self.errors(reading, goal, prediction))
+            for reading in self.readings[goal]
+            if (reading.layout is None and not layouts) or (reading.layout is not None and reading.layout in layouts)
+        ]
+        return min(found, default=math.inf)
+
+
+def relative_error(one: Array, other: Array) -> float:
+    """‖u − v‖ / (‖u‖ + ‖v‖), 0 where both are 0: what a usual gradient check looks at."""
+    size = float(np.linalg.norm(one) + np.linalg.norm(other))
+    return float(np.linalg.norm(np.subtract(one, other))) / size if size else 0.0
