@@ -25,8 +25,8 @@ from rnn_symbolic.auditing.mistakes import (
     SelectionMistake,
     TableMistake,
 )
-from rnn_symbolic.auditing.sweep import RIGHT, Change, Sweep, Variant
-from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.auditing.sweep import RIGHT, Arc, Change, Sweep, Variant
+from rnn_symbolic.expressions import Expression, Quantity
 from rnn_symbolic.model import Model
 from rnn_symbolic.numeric import Point
 
@@ -170,7 +170,8 @@ class Case:
 
     def predict(self, goal: Quantity, combination: Combination) -> Array:
         """The gradient, entry by entry, that the mistakes together would give."""
-        network, changes, added, border = -1, list[Change](), [], "zero"
+        network, changes, border = -1, list[Change](), "zero"
+        added: list[tuple[Arc, Expression]] = []
         for mistake in combination:
             match mistake:
                 case ForwardMistake(index=network):

@@ -340,13 +340,11 @@ class _Writer:
             if isinstance(argument, Multiply):
                 for j, part in enumerate(argument.factors):
                     rest = (*argument.factors[:j], *argument.factors[j + 1 :])
-                    left = rest[0] if len(rest) == 1 else Multiply(rest, vectors=argument.vectors)
-                    value = replace(factor.value, vector=left) if isinstance(factor.value, Kronecker) else left
+                    kept = rest[0] if len(rest) == 1 else Multiply(rest, vectors=argument.vectors)
+                    value = replace(factor.value, vector=kept) if isinstance(factor.value, Kronecker) else kept
                     said = (latex(part), arc.head, arc.tail)
-                    other = replace(factor, value=value)
-                    yield self.instead(
-                        "scale", "factor-missing", 3, i, self.rewritten(arc, k, other), said, factor.rule
-                    )
+                    changed = self.rewritten(arc, k, replace(factor, value=value))
+                    yield self.instead("scale", "factor-missing", 3, i, changed, said, factor.rule)
 
     def shifts(self, i: int, arc: Arc, k: int, factor: Factor) -> Iterator[TableMistake]:
         """One quantity of a factor at the step before, or after."""
@@ -422,7 +420,8 @@ class _Writer:
         """z for 1 − z in the backward pass, in one arc or in all arcs of an equation."""
         for equation in self.model.definitions:
             name = equation.target.name
-            changes, first = [], None
+            changes: list[Change] = []
+            first: TableMistake | None = None
             for i, arc in enumerate(self.arcs):
                 if arc.head != name:
                     continue

@@ -59,7 +59,7 @@ def other_networks(model: Model, sizes: dict[str, int]) -> tuple[OtherNetwork, .
     >>> from rnn_symbolic.model import unroll
     >>> found = other_networks(unroll("gru", activation="logistic", loss="squared"), {})
     >>> [other.mistake.code for other in found if other.mistake.kind == "convention"]
-    ['complement', 'reset']
+    ['reset', 'complement']
     """
     found = list(_others(model, sizes))
     return tuple(replace(other, mistake=replace(other.mistake, index=index)) for index, other in enumerate(found))

@@ -63,6 +63,7 @@ class Diagnosis:
     wrong: tuple[Quantity, ...] = ()
     undecided: tuple[Quantity, ...] = ()
     explanations: list[Explanation] = field(default_factory=list)
+    by_chance: set[Quantity] = field(default_factory=set)  # what only too few digits speak for
 
     def explanation(self, goal: Quantity) -> Explanation | None:
         """What explains a goal."""
@@ -104,9 +105,11 @@ class _Search:
         while True:
             open_goals = frozenset(left)
             usable = [(c, covered & open_goals) for c, covered in candidates if covered & open_goals]
-            usable = [(c, covered) for c, covered in usable if self.beyond_chance(c, covered)]
-            if not usable:
+            told = [(c, covered) for c, covered in usable if self.beyond_chance(c, covered)]
+            if not told:
+                self.diagnosis.by_chance |= {goal for _, covered in usable for goal in covered}
                 return left
+            usable = told
 
             def order(item: tuple[Combination, frozenset[Quantity]]) -> tuple[int, bool, int, int]:
                 combination, covered = item
@@ -238,7 +241,8 @@ class _Search:
     def useful(self, case: Case, goals: Sequence[Quantity]) -> list[Mistake]:
         """Mistakes that change a wrong goal and leave the right ones alone, one of those that do the same."""
         predictions, right = self.predictions(case), self.diagnosis.right
-        keep, seen = [], set[bytes]()
+        keep: list[Mistake] = []
+        seen = set[bytes]()
         for n, mistake in enumerate(self.catalogue, 1):
             if not isinstance(mistake, TableMistake | ForwardMistake):
                 continue

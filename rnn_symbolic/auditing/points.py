@@ -124,9 +124,9 @@ def equal_sizes(model: Model) -> dict[str, int]:
     return dict.fromkeys(random_sizes(model), 3)
 
 
-def usual_point(model: Model, seed: int, sizes: Mapping[str, int] | None) -> Place:
+def usual_point(model: Model, seed: int, sizes: Mapping[str, int] | None, steps: int = USUAL_STEPS) -> Place:
     """Where the usual check looks: two steps, no initial state, tiny weights."""
-    here = replace(model, steps=USUAL_STEPS)
+    here = replace(model, steps=steps)
     drawn = draw(here, seed, sizes)
     rng = np.random.default_rng(seed)
     if isinstance(drawn, Point):

@@ -202,9 +202,9 @@ class Sweep:
         for t in range(T, 0, -1):
             for equation in reversed(self.model.definitions):
                 head = equation.target.name
-                row = rows.pop((head, t), None)
-                if row is None:
+                if (head, t) not in rows:
                     continue
+                row = rows.pop((head, t))
                 if (head, t) in wanted:  # a named quantity of a step
                     found[wanted[head, t]][:, :, :, 0 if whole else t - 1] += row
                 for i in by_head.get(head, ()):
@@ -223,7 +223,7 @@ class Sweep:
 
     def _flow(self, row: Array, J: Array) -> Array:
         B, M, losses, n = row.shape
-        return np.matmul(row.reshape(B, M * losses, n), J).reshape(B, M, losses, J.shape[-1])
+        return np.asarray(np.matmul(row.reshape(B, M * losses, n), J).reshape(B, M, losses, J.shape[-1]))
 
     def _arrive(
         self, arc: Arc, t: int, flow: Array, rows: dict[Key, Array], found: dict[Quantity, Array],
