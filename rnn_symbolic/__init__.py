@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _HOME = {
+    "Audit": "auditing.records",
     "Cell": "cells",
     "Derivation": "derivation",
     "InputError": "errors",
@@ -21,6 +22,7 @@ _HOME = {
     "Path": "graph",
     "StateJacobian": "jacobian",
     "Verdict": "checking",
+    "audit": "auditing.auditor",
     "check_gradient": "checking",
     "compile_gradient": "codegen.compiled",
     "count_paths": "paths",
@@ -37,6 +39,8 @@ _HOME = {
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604 - the names of a table
 
 if TYPE_CHECKING:
+    from rnn_symbolic.auditing.auditor import audit as audit
+    from rnn_symbolic.auditing.records import Audit as Audit
     from rnn_symbolic.cells import Cell as Cell
     from rnn_symbolic.cells import parse_cell as parse_cell
     from rnn_symbolic.checking import Verdict as Verdict

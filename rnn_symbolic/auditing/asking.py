@@ -1,7 +1,7 @@
 r"""Somebody's function, asked at the points of an audit: its answers, and what they need to be compared.
 
-Where it fails for sizes that all differ it is asked once more with all sizes the same, because a product that does not fit
-is what a missing transpose looks like; where it can do only one T, that is said.
+Where it fails for sizes that all differ it is asked once more with all sizes the same, because a product that does
+not fit is what a missing transpose looks like; where it can do only one T, that is said.
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ def audit(
     r"""Which of somebody's gradients are right, which are wrong, and by which mistake.
 
     ``cell`` is a name, a text, a `Cell`, or a `Model` whose choices are kept. One of ``gradients`` (numbers by name at
-    the point ``values``, or lists of both), ``function``, ``code`` ("file.py:function", run in a process of its own) and
-    ``formula`` is given. ``form`` is that of the values, "matrix" for a function, "scalar" for formulas, unless said;
+    the point ``values``, or lists of both), ``function``, ``code`` ("file.py:function", run in a process of its own)
+    and ``formula`` is given. ``form`` is that of the values, "matrix" for a function, "scalar" for formulas, unless said;
     σ is logistic and the loss squared unless said, but for formulas, where they stay abstract. A ``tolerance`` is
     relative to the largest entry; by default it follows from the digits of what was given.
 

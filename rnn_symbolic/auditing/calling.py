@@ -72,7 +72,7 @@ class Plan:
         return [copy(slot) for slot in self.positional], {key: copy(slot) for key, slot in self.keyword.items()}
 
 
-# --- signatures -------------------------------------------------------------------------------------------------------
+# --- signatures -----------------------------------------------------------------------------------------------------
 
 
 def plan_call(function: Function, question: Question) -> Plan:
@@ -184,7 +184,7 @@ def title(function: object) -> str:
     return name if isinstance(name, str) else f"the {type(function).__name__}"
 
 
-# --- calls ------------------------------------------------------------------------------------------------------------
+# --- calls ----------------------------------------------------------------------------------------------------------
 
 
 def ask(function: Function, plan: Plan, question: Question, inputs: Inputs) -> Answer:
@@ -283,7 +283,7 @@ def _expected(names: list[str]) -> str:
     return f"a dictionary by name such as {{{names[0] if names else 'h_0'!r}: …}}, or all of {order} in this order"
 
 
-# --- what went wrong --------------------------------------------------------------------------------------------------
+# --- what went wrong ------------------------------------------------------------------------------------------------
 
 _LIBRARY = os.path.dirname(os.__file__)
 

@@ -1,7 +1,7 @@
 r"""A term that is no path: which factor of which path differs?
 
-Every change of one factor of the nearest paths is tried until the product has the term's value: a factor missing, or one
-too many, at another step, transposed, in another order, a slope at another argument or of another function.
+Every change of one factor of the nearest paths is tried until the product has the term's value: a factor missing, or
+one too many, at another step, transposed, in another order, a slope at another argument or of another function.
 """
 
 from __future__ import annotations
@@ -10,19 +10,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 from rnn_symbolic.auditing.mistakes import Mistake
 from rnn_symbolic.auditing.terms import Points, Term, same
+from rnn_symbolic.auditing.writer import SLOPES, exchanged, slope_formula
 from rnn_symbolic.expressions import (
-    MINUS_ONE,
-    ONE,
-    Add,
     Call,
     Diagonal,
     Expression,
     Kronecker,
-    Multiply,
     Number,
     Power,
     Quantity,
@@ -30,7 +26,6 @@ from rnn_symbolic.expressions import (
     Transpose,
     children,
     quantities,
-    transform,
     walk,
 )
 from rnn_symbolic.graph import Path
@@ -42,7 +37,6 @@ NEAREST = 12
 """How many paths, the most similar, are changed."""
 ALIKE = 0.45
 """A term that shares less than this part of its letters with every path is foreign."""
-FORMULAS = ("tanh", "logistic", "relu")
 
 
 @dataclass(frozen=True)
@@ -111,7 +105,7 @@ def _transposes(expression: Expression) -> frozenset[str]:
     return frozenset(latex(node.of) for node in nodes if isinstance(node.of, Quantity) and node.of.step is None)
 
 
-# --- how alike ---------------------------------------------------------------------------------------------------------
+# --- how alike ------------------------------------------------------------------------------------------------------
 
 
 def _letters(expression: Expression) -> Counter[str]:
@@ -143,7 +137,7 @@ def _similarity(letters: Counter[str], path: Path) -> float:
     return both / either if either else 0.0
 
 
-# --- changes -----------------------------------------------------------------------------------------------------------
+# --- changes --------------------------------------------------------------------------------------------------------
 
 Changed = tuple[tuple[Expression, ...], Mistake, str]
 
@@ -187,7 +181,7 @@ def _changed(factor: Factor, points: Points) -> Iterator[tuple[Expression, Mista
         for step in range(min([1, *initial]), model.steps + 1):
             if step != q.step:
                 moved = replace(q, step=step)
-                other = transform(value, lambda node, q=q, moved=moved: moved if node == q else node)  # type: ignore[misc]
+                other = exchanged(value, q, moved)
                 about = (latex(_shown(other)), latex(_shown(value)))
                 yield other, Mistake("index", "wrong-step", 2, about)
     if factor.rule is LocalRule.MATRIX and isinstance(value, Quantity):
@@ -212,13 +206,13 @@ def _slopes(value: Expression, points: Points) -> Iterator[tuple[Expression, Mis
     for v in values:
         theirs = Call(name, v, 1)
         yield wrapped(theirs), Mistake("activation-argument", "wrong-argument", 2, (latex(theirs), right))
-        for other in FORMULAS:
+        for other in SLOPES:
             if other == name:
                 continue
-            formula = _formula(other, v, isinstance(value, Diagonal))
+            formula = slope_formula(other, v, isinstance(value, Diagonal))
             yield wrapped(formula), Mistake("wrong-activation", "other-slope", 2, (latex(formula), right))
-    if name in FORMULAS:
-        formula = _formula(name, z, isinstance(value, Diagonal))
+    if name in SLOPES:
+        formula = slope_formula(name, z, isinstance(value, Diagonal))
         yield wrapped(formula), Mistake("activation-argument", "wrong-argument", 2, (latex(formula), right))
     step = next((q.step for q in quantities(z) if q.step is not None), None)
     for equation in points.model.definitions if step is not None else ():
@@ -226,20 +220,11 @@ def _slopes(value: Expression, points: Points) -> Iterator[tuple[Expression, Mis
         if v != z and v.name != "l":
             theirs = Call(name, v, 1)
             yield wrapped(theirs), Mistake("activation-argument", "wrong-argument", 2, (latex(theirs), right))
-    for other in (*FORMULAS, "sigma"):
+    for other in (*SLOPES, "sigma"):
         if other != name:
             theirs = Call(other, z, 1)
             yield wrapped(theirs), Mistake("wrong-activation", "other-slope", 3, (latex(theirs), right))
     yield wrapped(Call(name, z)), Mistake("activation-argument", "wrong-argument", 3, (latex(Call(name, z)), right))
-
-
-def _formula(name: str, v: Expression, vectors: bool) -> Expression:
-    match name:
-        case "tanh":
-            return Add((ONE, Multiply((MINUS_ONE, Power(v, Fraction(2))))))
-        case "logistic":
-            return Multiply((v, Add((ONE, Multiply((MINUS_ONE, v))))), vectors=vectors)
-    return Call("relu", v, 1)
 
 
 def _order(path: Path, points: Points, every: Sequence[Factor]) -> Iterator[Changed]:

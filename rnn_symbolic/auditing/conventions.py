@@ -19,10 +19,10 @@ import numpy as np
 
 from rnn_symbolic.arrays import MatrixPoint
 from rnn_symbolic.auditing.mistakes import ForwardMistake
+from rnn_symbolic.auditing.writer import one_minus
 from rnn_symbolic.equations import Equation
 from rnn_symbolic.expressions import (
     MINUS_ONE,
-    ONE,
     Add,
     Apply,
     Call,
@@ -45,7 +45,7 @@ def _same(point: MatrixPoint) -> MatrixPoint:
 
 @dataclass(frozen=True)
 class OtherNetwork:
-    """A network that might have been meant: its equations, and where the point goes; ``transposes`` is the row convention."""
+    """A network that might have been meant, and where the point goes; ``transposes`` is the row convention."""
 
     mistake: ForwardMistake
     model: Model
@@ -109,19 +109,15 @@ def _transposed(point: MatrixPoint) -> MatrixPoint:
     return replace(point, parameters=parameters)
 
 
-# --- gates ---------------------------------------------------------------------------------------------------------
-
-
-def _one_minus(value: Expression) -> Expression:
-    return Add((ONE, Multiply((MINUS_ONE, value))))
+# --- gates ----------------------------------------------------------------------------------------------------------
 
 
 def _exchanged(expression: Expression) -> Expression:
     """z for 1 − z and the other way round, for every z of which both stand in the expression as factors."""
     factors = [part for node in walk(expression) if isinstance(node, Multiply) for part in node.factors]
-    gates = [z for z in factors if isinstance(z, Quantity) and _one_minus(z) in factors]
+    gates = [z for z in factors if isinstance(z, Quantity) and one_minus(z) in factors]
     for z in dict.fromkeys(gates):
-        rest, mark = _one_minus(z), Quantity("·")
+        rest, mark = one_minus(z), Quantity("·")
 
         def first(node: Expression, z: Expression = z, rest: Expression = rest, mark: Expression = mark) -> Expression:
             return _with_factors(node, {rest: mark})
@@ -166,7 +162,7 @@ def _resets(expression: Expression, model: Model) -> Iterator[Expression]:
             yield moved
 
 
-# --- activations ---------------------------------------------------------------------------------------------------
+# --- activations ----------------------------------------------------------------------------------------------------
 
 
 def _activations(model: Model) -> Iterator[OtherNetwork]:

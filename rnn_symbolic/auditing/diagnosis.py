@@ -71,7 +71,7 @@ class Diagnosis:
 
 
 def diagnose(cases: Sequence[Case], catalogue: Sequence[Mistake], *, pairs: bool = True) -> Diagnosis:
-    """What is right, what is wrong, and by which mistakes: one for all wrong goals if there is one, else one for each."""
+    """What is right, what is wrong, and by which mistakes: one for all wrong goals, else one for each."""
     goals = cases[0].goals
     found = Diagnosis(cases, catalogue)
     found.right = tuple(g for g in goals if all(c.is_right(g) for c in cases) and any(c.decides(g) for c in cases))
@@ -98,7 +98,7 @@ class _Search:
     # -- choosing -----------------------------------------------------------------------------------------------
 
     def settle(self, goals: list[Quantity], found: Iterable[tuple[Combination, frozenset[Quantity]]]) -> list[Quantity]:
-        """Take explanations until none is left: the one of most goals first, then the simplest; the goals still open."""
+        """Take explanations, that of most goals first, then the simplest, until none is left; the goals still open."""
         candidates = [(combination, covered) for combination, covered in found if covered]
         places = {combination: i for i, (combination, _) in enumerate(candidates)}
         left = list(goals)

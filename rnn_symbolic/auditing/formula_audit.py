@@ -44,7 +44,7 @@ def audit_formula(model: Model, text: str, *, seed: int = 0, told: bool = True) 
     >>> from rnn_symbolic.model import unroll
     >>> found = audit_formula(unroll("elman", steps=2), "dW_y = sum(t=1..T, l'(y[t]) * sigma'(a[t]) * h[t])")
     >>> found.verdict, [(f.kind, f.parts[0].mistake.code) for f in found.findings]
-    ('wrong', [('activation-argument', 'wrong-argument'), ('activation-argument', 'wrong-argument')])
+    ('wrong', [('activation-argument', 'wrong-argument')])
 
     Raises FormulaError for what cannot be read, InputError for a text without formulas.
     """
@@ -96,7 +96,7 @@ def _transposed(goal: Quantity) -> Part:
     return Part(mistake, gradient, rf"\left({gradient}\right)^{{\top}}", gradient, "layout")
 
 
-# --- terms -------------------------------------------------------------------------------------------------------------
+# --- terms ----------------------------------------------------------------------------------------------------------
 
 
 def _term_parts(formula: Formula, matching: Matching, points: Points) -> list[Part]:
@@ -188,7 +188,7 @@ def _carries_initial(path: Path, model: Model) -> bool:
     return bool(path.factors) and any(q in initial for q in quantities(path.factors[-1].value))
 
 
-# --- numbers -----------------------------------------------------------------------------------------------------------
+# --- numbers --------------------------------------------------------------------------------------------------------
 
 
 class _Numbers:

@@ -134,7 +134,7 @@ def _links(core: Expression) -> tuple[Expression, ...]:
     return core.factors if isinstance(core, Chain) else (core,)
 
 
-# --- products -----------------------------------------------------------------------------------------------------
+# --- products -------------------------------------------------------------------------------------------------------
 
 
 class Factors:
@@ -300,7 +300,7 @@ def sloped(function: str, argument: Value) -> Value:
     return with_entries(Ones(argument.shape[0]) if found == ONE else found, argument.shape)
 
 
-# --- sums ---------------------------------------------------------------------------------------------------------
+# --- sums -----------------------------------------------------------------------------------------------------------
 
 
 def added(values: Iterable[Value], shape: Shape | None) -> Value:

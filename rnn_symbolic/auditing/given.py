@@ -75,7 +75,7 @@ def given_gradients(mapping: Mapping[str, Any], model: Model) -> Given:
     return _given(mapping, model, "the mapping", _shortest)
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------------------------
 
 
 class Written(float):
@@ -139,7 +139,7 @@ def _number_or_array(unit: Array) -> float | Array:
     return unit if unit.ndim else float(unit)
 
 
-# --- precision --------------------------------------------------------------------------------------------------------
+# --- precision ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

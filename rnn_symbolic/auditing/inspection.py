@@ -104,7 +104,7 @@ def _left(case: Case, goal: Quantity, combination: Combination) -> float:
     return min((float(np.abs(r.entries - prediction).max()) / size for r in case.readings[goal]), default=1.0)
 
 
-# --- the usual check ---------------------------------------------------------------------------------------------------
+# --- the usual check ------------------------------------------------------------------------------------------------
 
 
 def _usual(diagnosis: Diagnosis, asked: Asked | None) -> dict[Quantity, UsualCheck]:
@@ -136,7 +136,7 @@ def _read(case: Case, goal: Quantity) -> Array:
     return array.reshape(shape) if array.size == int(np.prod(shape, dtype=int)) and array.ndim < 2 else array
 
 
-# --- where it begins ---------------------------------------------------------------------------------------------------
+# --- where it begins ------------------------------------------------------------------------------------------------
 
 
 def _beginning(asked: Asked | None, goal: Quantity) -> tuple[Fact, ...]:

@@ -58,16 +58,16 @@ class Mistake:
     about: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableMistake(Mistake):
-    """The table with another local derivative; ``right`` and ``yours`` are that of ``head`` by ``tail`` (None: left out).
+    """The table with another local derivative; ``right`` and ``yours`` are that of ``head`` by ``tail``; None: left out.
 
     A habit that shows in several places names them all in ``places``; the others are of its first.
     """
 
-    variant: Variant = Variant()
-    head: Quantity = Quantity("")
-    tail: Quantity = Quantity("")
+    variant: Variant
+    head: Quantity
+    tail: Quantity
     right: Expression | None = None
     yours: Expression | None = None
     rule: LocalRule | None = None

@@ -1,7 +1,7 @@
 r"""Where somebody's code is asked: at points that hide nothing, and at the one where the usual check looks.
 
-T = 3 … 6 with h_0 ≠ 0, sizes that all differ, non-symmetric weights of order 1, float64; once a longer sequence, so that
-a truncation shows, and once targets far away, so that clipping shows.
+T = 3 … 6 with h_0 ≠ 0, sizes that all differ, non-symmetric weights of order 1, float64; once a longer sequence, so
+that a truncation shows, and once targets far away, so that clipping shows.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def audit_points(
     """The points of an audit: of T = 4, 3, 5, 6 and 12 steps, or all of ``steps``; nothing there is 0 or saturated.
 
     >>> from rnn_symbolic.model import unroll
-    >>> [(p.model.steps, p.why) for p in audit_points(unroll("elman", activation="tanh", loss="squared"), steps=None, seed=0)]
+    >>> places = audit_points(unroll("elman", activation="tanh", loss="squared"), steps=None, seed=0)
+    >>> [(place.model.steps, place.why) for place in places]
     [(4, 'ordinary'), (3, 'ordinary'), (5, 'ordinary'), (6, 'ordinary'), (12, 'long'), (4, 'loud')]
     """
     lengths = (*((t, "ordinary") for t in STEPS), (LONG, "long"), (STEPS[0], "loud"))

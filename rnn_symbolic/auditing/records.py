@@ -40,7 +40,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Instance:
-    """The smallest point found at which the two differ: T, the sizes, small rationals by name, and both gradients there."""
+    """The smallest point found at which the two differ: T, the sizes, small rationals by name, and both gradients."""
 
     steps: int
     sizes: Mapping[str, int]
@@ -70,10 +70,10 @@ class Fact:
 class Finding:
     """What was found of one gradient; a formula may have several findings, one for each wrong term.
 
-    ``kind`` is one of KINDS where it is wrong. ``error`` is ‖given − right‖ / (‖given‖ + ‖right‖) at the point where it is
-    largest, ``points`` at how many points it was given, ``reproduced`` what the named mistakes leave of that error.
-    ``same`` are kinds of other mistakes that give exactly these numbers. ``note`` is why nothing can be said: "precision",
-    "kink", "zero", "shape", "overflow".
+    ``kind`` is one of KINDS where it is wrong. ``error`` is ‖given − right‖ / (‖given‖ + ‖right‖) at the point where it
+    is largest, ``points`` at how many points it was given, ``reproduced`` what the named mistakes leave of that error.
+    ``same`` are kinds of other mistakes that give exactly these numbers. ``note`` is why nothing can be said:
+    "precision", "kink", "zero", "shape", "overflow".
     """
 
     wrt: str

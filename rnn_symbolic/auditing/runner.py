@@ -34,7 +34,7 @@ ORPHAN = 10.0
 """So many seconds after the time limit the process ends itself, should nobody be left to end it."""
 
 
-# --- the function -----------------------------------------------------------------------------------------------------
+# --- the function ---------------------------------------------------------------------------------------------------
 
 
 def load_function(target: str) -> Callable[..., Any]:
@@ -121,7 +121,7 @@ def _import_module(place: str) -> ModuleType:
         raise
 
 
-# --- the process ------------------------------------------------------------------------------------------------------
+# --- the process ----------------------------------------------------------------------------------------------------
 
 
 def run(request: dict[str, Any], write: Callable[[dict[str, Any]], None]) -> None:

@@ -118,7 +118,7 @@ class Points:
         return np.concatenate(rows)
 
     def product(self, factors: Sequence[Expression]) -> Array | None:
-        """What an ordered product in the numerator layout of paths is worth, in the order of `entries`; None if it does not fit."""
+        """What an ordered product in numerator layout is worth, in the order of `entries`; None if it does not fit."""
         rows = []
         for at in self.at:
             try:
@@ -229,7 +229,7 @@ class _Matcher:
         return [(members, values[list(members)].sum(axis=0)) for members in sorted(found, key=len)]
 
 
-# --- writing out -------------------------------------------------------------------------------------------------------
+# --- writing out ----------------------------------------------------------------------------------------------------
 
 
 def normal(expression: Expression, model: Model) -> Expression:
@@ -237,14 +237,15 @@ def normal(expression: Expression, model: Model) -> Expression:
     match expression:
         case Transpose(Chain() | Add() | Transpose() as inner):
             return normal(transposed(inner, model.names), model)
-        case Chain(factors) | Multiply(factors=factors):
+        case Chain(factors):
             parts = [normal(factor, model) for factor in factors]
-            kind = Chain if isinstance(expression, Chain) else Multiply
+            return Chain(tuple(f for part in parts for f in (part.factors if isinstance(part, Chain) else (part,))))
+        case Multiply(factors=factors, vectors=vectors):
             flat: list[Expression] = []
-            for part in parts:
-                inside = isinstance(part, kind) and (kind is Chain or part.vectors == expression.vectors)  # type: ignore[union-attr]
-                flat.extend(part.factors if inside else (part,))  # type: ignore[union-attr]
-            return Chain(tuple(flat)) if kind is Chain else Multiply(tuple(flat), expression.vectors)  # type: ignore[union-attr]
+            for part in (normal(factor, model) for factor in factors):
+                alike = isinstance(part, Multiply) and part.vectors == vectors
+                flat.extend(part.factors if isinstance(part, Multiply) and alike else (part,))
+            return Multiply(tuple(flat), vectors)
     return expression
 
 

@@ -118,7 +118,7 @@ def run_code(
     return tuple(_undone(answer, model, adapter) for answer in answers)
 
 
-# --- names, layout and scale ------------------------------------------------------------------------------------------
+# --- names, layout and scale ----------------------------------------------------------------------------------------
 
 
 def _question(model: Model, adapter: Adapter) -> Question:
@@ -169,7 +169,7 @@ def _undone(answer: Answer, model: Model, adapter: Adapter) -> Answer:
     return dataclasses.replace(answer, loss=loss, gradients=gradients)
 
 
-# --- the process ------------------------------------------------------------------------------------------------------
+# --- the process ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

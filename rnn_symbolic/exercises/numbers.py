@@ -160,7 +160,7 @@ def _is_name(factor: Expression) -> bool:
 def _is_readable(model: Model, values: Values, gradients: list[Number], exact: bool, patience: int) -> bool:
     """Whether the numbers are short, nothing hides (no error 0, no gradient 0), and no relu stands at its kink."""
     errors = [values["y", t] - values["d", t] for t in model.loss_steps]
-    smallest = Fraction(0) if exact else Fraction(1, 100)
+    smallest = Fraction(0) if exact else Fraction(1, 250)
     if any(abs(number) <= smallest for number in (*errors, *gradients)):
         return False
     if not exact:

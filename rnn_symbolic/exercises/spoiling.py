@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from rnn_symbolic.auditing.auditor import audit
 from rnn_symbolic.auditing.catalogue import table_mistakes
 from rnn_symbolic.auditing.formula_reader import read_formulas
 from rnn_symbolic.auditing.mistakes import TableMistake
@@ -70,13 +71,23 @@ def make_spoiled(seed: int, level: int, rng: random.Random) -> SpoiledExercise:
         derivation, terms = derive_terms(model, goal, problem.granularity)
         rows = used_rows(model, goal)
         ways = list(_ways(model, goal, problem.granularity, terms, rows, level))
-        way = next((way for way in _in_turn(ways, rng) if _is_wrong(model, goal, way, terms)), None)
-        if way is not None:
-            return SpoiledExercise(
-                seed, level, problem, model, (goal,), derivation, way.rows, way.terms, way.where, way.place,
-                way.mistake, way.code, way.wrong, way.right, terms,
-            )  # fmt: skip
+        for way in _in_turn(ways, rng):
+            mistake = named(model, goal, way.terms) if _is_wrong(model, goal, way, terms) else ""
+            if mistake:
+                return SpoiledExercise(
+                    seed, level, problem, model, (goal,), derivation, way.rows, way.terms, way.where, way.place,
+                    mistake, way.code, way.wrong, way.right, terms,
+                )  # fmt: skip
     raise AssertionError("no derivation could be spoiled")
+
+
+def named(model: Model, goal: Quantity, terms: tuple[Term, ...]) -> str:
+    """The kind by which the audit calls what is wrong in a formula; empty where it has no name for it."""
+    text = [formula_text(term.expression, model.names) for term in terms]
+    found = audit(model, formula="\n".join(formula_lines(goal, text)))
+    kinds = {finding.kind for finding in found.wrong}
+    (kind,) = kinds if len(kinds) == 1 else ("unknown",)
+    return "" if kind in (None, "unknown", "several") else str(kind)
 
 
 def _in_turn(ways: list[_Spoiled], rng: random.Random) -> Iterator[_Spoiled]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rnn_symbolic.auditing.mistakes import (
     ForwardMistake,
@@ -19,7 +20,7 @@ from rnn_symbolic.auditing.mistakes import (
     SelectionMistake,
     TableMistake,
 )
-from rnn_symbolic.auditing.records import Fact, Finding, Part
+from rnn_symbolic.auditing.records import Fact, Finding, Instance, Part
 from rnn_symbolic.auditing.sweep import arcs_of
 from rnn_symbolic.expressions import Call, Derivative, Expression, Quantity, walk
 from rnn_symbolic.model import Model
@@ -99,8 +100,8 @@ def mistake_sentence(part: Part, model: Model, words: AuditProse) -> str:
     places = places_of(mistake, model)
     if len(places) > 1:
         shown = [*_math(places[:MOST_PLACES]), *(["…"] if len(places) > MOST_PLACES else [])]
-        text = f"{text} {words.say('everywhere', count=len(places), places=words.listed(shown))}"
-    return text if words.phrases["comma"] == ", " else text.replace("。 ", "。")
+        text = f"{text}{words.phrases['space']}{words.say('everywhere', count=len(places), places=words.listed(shown))}"
+    return text
 
 
 def places_of(mistake: Mistake, model: Model) -> tuple[str, ...]:
@@ -244,13 +245,8 @@ def note_sentence(finding: Finding, words: AuditProse) -> str:
     """Why nothing more can be said of a gradient."""
     given, expected = finding.shapes or ((), ())
     return filled(
-        words.notes[finding.note], error=number(finding.error, 2), given=shape_text(given), expected=shape_text(expected)
+        words.notes[finding.note], error=number(finding.error, 2), given=dimensions(given), expected=dimensions(expected)
     )
-
-
-def shape_text(shape: tuple[int, ...]) -> str:
-    """2×3; of a number 1."""
-    return dimensions(shape) if shape else "1"
 
 
 def scientific(value: float, digits: int = 6) -> str:
@@ -261,3 +257,43 @@ def scientific(value: float, digits: int = 6) -> str:
     """
     mantissa, e, exponent = number(value, digits).partition("e")
     return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if e else mantissa
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+
+
+def instance_formulas(instance: Instance) -> list[str]:
+    """What every quantity is at a point; those of the same value together, W_x = W_h = 1."""
+    same: dict[str, list[str]] = {}
+    for name, value in instance.values.items():
+        series = enumerate(value, 1) if name in ("x", "d") else [(0, value)]
+        for step, entry in series:
+            quantity = latex_quantity(Quantity(name, step)) if step else formula_of(name)
+            same.setdefault(array_formula(entry), []).append(quantity)
+    return [" = ".join([*names, value]) for value, names in same.items()]
+
+
+def array_formula(value: Any) -> str:
+    r"""A number, a vector or a matrix, of floats or of rationals as text; one of size 1 is a number.
+
+    >>> array_formula("-1/2"), array_formula([["1"]]), array_formula([1.5, 2e-9])
+    ('-\\tfrac{1}{2}', '1', '(1.5,\\; 2 \\cdot 10^{-9})')
+    >>> array_formula([["1", "2"], ["3", "4"]])
+    '\\begin{pmatrix} 1 & 2 \\\\ 3 & 4 \\end{pmatrix}'
+    """
+    value = value.tolist() if hasattr(value, "tolist") else value
+    while isinstance(value, list) and len(value) == 1:
+        (value,) = value
+    if not isinstance(value, list):
+        return _rational(value) if isinstance(value, str) else scientific(float(value))
+    if not isinstance(value[0], list):
+        entries = r",\; ".join(map(array_formula, value))
+        return f"({entries})"
+    rows = r" \\ ".join(" & ".join(map(array_formula, row)) for row in value)
+    return rf"\begin{{pmatrix}} {rows} \end{{pmatrix}}"
+
+
+def _rational(text: str) -> str:
+    above, slash, below = text.removeprefix("-").partition("/")
+    sign = "-" if text.startswith("-") else ""
+    return rf"{sign}\tfrac{{{above}}}{{{below}}}" if slash else text

@@ -69,7 +69,14 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-Block = Heading | Paragraph | Bullets | Box | Display | Table
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Lines for a computer, ASCII, shown as they are: a file, a command."""
+
+    lines: tuple[str, ...]
+
+
+Block = Heading | Paragraph | Bullets | Box | Display | Table | Listing
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from rnn_symbolic.printing import MAX_EXPANSIONS, expansions
-from rnn_symbolic.render.document import Box, Bullets, Display, Document, Heading, Paragraph, Row, Table
+from rnn_symbolic.render.document import Box, Bullets, Display, Document, Heading, Listing, Paragraph, Row, Table
 from rnn_symbolic.render.widths import broken, prose_width, width
 
 ENGLISH_PREAMBLE = r"""\documentclass[11pt,a4paper]{article}
@@ -30,6 +30,8 @@ CHINESE_PREAMBLE = r"""\documentclass[fontset=fandol,zihao=-4,a4paper]{ctexart}
 \setlength{\parskip}{0.6em}
 \setlength{\emergencystretch}{4em}
 """
+UPRIGHT = r"\IfFileExists{upquote.sty}{\usepackage{upquote}}{}" + "\n"
+"""With it ' in a listing is copied from a PDF as ', not as the closing mark of a quotation."""
 LINE, CHINESE_LINE = 450.0, 405.0
 """The room for a display, in points of an 11 pt letter (Chinese is set at 12 pt): 166 mm, less a reserve."""
 NARROW, BESIDE, QUAD = 190.0, 20.0, 11.0
@@ -57,6 +59,8 @@ def document_latex(document: Document, *, standalone: bool = False) -> str:
     if not standalone:
         return f"\\section*{{{title}}}\n\n{body}\n"
     preamble = CHINESE_PREAMBLE if document.language == "zh" else ENGLISH_PREAMBLE
+    if any(isinstance(block, Listing) for block in document.blocks):
+        preamble += UPRIGHT
     return (
         f"{preamble}\\begin{{document}}\n\\begin{{center}}\\Large\\bfseries {title}\\end{{center}}\n\n"
         f"{body}\n\\end{{document}}\n"
@@ -115,6 +119,8 @@ def _block(block: object, room: float) -> str:
             return "\n".join(f"\\begin{{align*}}\n{lines}\n\\end{{align*}}" for lines in parts)
         case Table(header, rows):
             return _table(header, rows, room)
+        case Listing(lines):
+            return "\n".join((r"{\small\begin{verbatim}", *lines, r"\end{verbatim}}"))
     raise TypeError(f"{type(block).__name__} is not a block of a document")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rnn_symbolic.render.document import Box, Bullets, Display, Document, Heading, Paragraph, Table
+from rnn_symbolic.render.document import Box, Bullets, Display, Document, Heading, Listing, Paragraph, Table
 from rnn_symbolic.render.latex import aligned_displays
 
 
@@ -55,6 +55,8 @@ def _block(block: object) -> str:
             )
         case Table(header, rows):
             return _table(header, rows)
+        case Listing(lines):
+            return "\n".join(("```text", *lines, "```"))
     raise TypeError(f"{type(block).__name__} is not a block of a document")
 
 

@@ -25,6 +25,7 @@ from rnn_symbolic.render.document import (
     Display,
     Document,
     Heading,
+    Listing,
     Paragraph,
     Row,
     Table,
@@ -104,6 +105,8 @@ def _block(block: Block, prose: Callable[[str], str], formula: Callable[[str], s
             )
         case Table(header, rows):
             return Table(tuple(map(prose, header)), tuple(tuple(map(prose, row)) for row in rows))
+        case Listing():
+            return block  # the names of the program
 
 
 # --- formulas ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from rnn_symbolic.render.document import Box, Bullets, Display, Document, Heading, Paragraph, Row, Table
+from rnn_symbolic.render.document import Box, Bullets, Display, Document, Heading, Listing, Paragraph, Row, Table
 from rnn_symbolic.unicode import plain
 
 WIDTH = 100
@@ -30,6 +30,8 @@ def document_text(document: Document) -> str:
                 lines.extend(_display(rows))
             case Table(header, rows):
                 lines.extend(_table(header, rows))
+            case Listing(code):
+                lines.extend(f"    {line}" for line in code)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
