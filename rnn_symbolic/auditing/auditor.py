@@ -56,7 +56,7 @@ def audit(
 
     ``cell`` is a name, a text, a `Cell`, or a `Model` whose choices are kept. One of ``gradients`` (numbers by name at
     the point ``values``, or lists of both), ``function``, ``code`` ("file.py:function", run in a process of its own)
-    and ``formula`` is given. ``form`` is that of the values, "matrix" for a function, "scalar" for formulas, unless said;
+    and ``formula`` is given. ``form`` is that of the values, "matrix" for a function, "scalar" for formulas, if not said;
     σ is logistic and the loss squared unless said, but for formulas, where they stay abstract. A ``tolerance`` is
     relative to the largest entry; by default it follows from the digits of what was given.
 

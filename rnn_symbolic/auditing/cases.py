@@ -48,7 +48,7 @@ class Reading:
 
 
 def readings(sweep: Sweep, goal: Quantity, array: Array, unit: float | Array = 0.0) -> tuple[Reading, ...]:
-    """The ways in which an array may be a gradient by ``goal``: as it stands, transposed, flattened; none if it cannot be.
+    """The ways in which an array may be a gradient by ``goal``: as it stands, transposed, flattened, or none.
 
     Axes of length 1 do not count: a column is a vector.
     """

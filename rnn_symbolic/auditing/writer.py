@@ -50,7 +50,9 @@ class Writer:
     ) -> TableMistake:  # fmt: skip
         head, tail = self.quantity(arc.head, 0), self.quantity(arc.tail, arc.lag)
         about = about or (arc.head, arc.tail)
-        return TableMistake(kind, code, rank, about, variant, head, tail, arc.value, yours, rule)
+        return TableMistake(
+            kind, code, rank, about, variant=variant, head=head, tail=tail, right=arc.value, yours=yours, rule=rule
+        )
 
     def instead(
         self, kind: str, code: str, rank: int, i: int, factors: Product,

@@ -1,7 +1,7 @@
 r"""Every mistake as one sentence, and both sides of it as formulas.
 
-    table/value-for-argument    The derivative of the activation between $h_{t}$ and $a_{t}$ is taken at …
-                                ∂⁺h_t/∂a_t = σ'(h_t)  —  σ'(a_t)
+table/value-for-argument    The derivative of the activation between $h_{t}$ and $a_{t}$ is taken at …
+                            ∂⁺h_t/∂a_t = σ'(h_t)  —  σ'(a_t)
 """
 
 from __future__ import annotations
@@ -245,7 +245,10 @@ def note_sentence(finding: Finding, words: AuditProse) -> str:
     """Why nothing more can be said of a gradient."""
     given, expected = finding.shapes or ((), ())
     return filled(
-        words.notes[finding.note], error=number(finding.error, 2), given=dimensions(given), expected=dimensions(expected)
+        words.notes[finding.note],
+        error=number(finding.error, 2),
+        given=dimensions(given),
+        expected=dimensions(expected),
     )
 
 
