@@ -23,7 +23,8 @@ from rnn_symbolic.auditing.mistakes import (
 )
 from rnn_symbolic.auditing.records import Part
 from rnn_symbolic.auditing.sweep import NO_INITIAL, NOT_FIRST
-from rnn_symbolic.expressions import Derivative, Quantity
+from rnn_symbolic.expressions import Derivative, Expression, Quantity
+from rnn_symbolic.jacobians import transposed
 from rnn_symbolic.model import Model
 from rnn_symbolic.printing import latex, latex_quantity
 
@@ -53,10 +54,7 @@ def part_of(mistake: Mistake, goal: Quantity, model: Model, others: Sequence[Oth
     gradient = latex(Derivative(Quantity("L"), goal))
     match mistake:
         case TableMistake():
-            left = latex(mistake.right_name)
-            right = latex(mistake.right) if mistake.right is not None else "0"
-            yours = latex(mistake.yours) if mistake.yours is not None else _left_out(mistake, right)
-            return Part(mistake, left, yours, right, mistake.rule.value if mistake.rule else "sum-over-paths")
+            return _table(mistake, model)
         case SelectionMistake(code=code, number=k):
             return Part(mistake, gradient, _filled(LIMITS[code], goal, k), _right_sum(goal), "sum-over-paths")
         case ResultMistake():
@@ -71,6 +69,23 @@ def part_of(mistake: Mistake, goal: Quantity, model: Model, others: Sequence[Oth
         case ForwardMistake(index=index):
             return _forward(mistake, others[index], model)
     raise TypeError(f"{mistake} has no sides")
+
+
+def _table(mistake: TableMistake, model: Model) -> Part:
+    """The local derivative; of a vector by a vector its transposed, which is what a gradient is multiplied by."""
+    names = model.names
+    by_vector = bool(names) and len(names.get(mistake.tail.name, ())) == 1 and mistake.head.name != "l"
+
+    def shown(value: Expression | None) -> str:
+        if value is None:
+            return "0"
+        return latex(transposed(value, names) if by_vector else value)
+
+    left = latex(mistake.right_name)
+    left = rf"\left({left}\right)^{{\top}}" if by_vector else left
+    right = shown(mistake.right)
+    yours = shown(mistake.yours) if mistake.yours is not None else _left_out(mistake, right)
+    return Part(mistake, left, yours, right, mistake.rule.value if mistake.rule else "sum-over-paths")
 
 
 def _left_out(mistake: TableMistake, right: str) -> str:
