@@ -27,7 +27,7 @@ def test_readme_output(
     monkeypatch.chdir(ROOT)
     code = main(shlex.split(command)[1:])
     printed, complaints = capfd.readouterr()
-    assert code == 0
+    assert code == ("audit" in command)  # what is wrong there is the point
     assert complaints == ""
     assert printed.rstrip("\n") == output
 
