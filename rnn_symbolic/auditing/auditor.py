@@ -56,14 +56,15 @@ def audit(
 
     ``cell`` is a name, a text, a `Cell`, or a `Model` whose choices are kept. One of ``gradients`` (numbers by name at
     the point ``values``, or lists of both), ``function``, ``code`` ("file.py:function", run in a process of its own)
-    and ``formula`` is given. ``form`` is that of the values, "matrix" for a function, "scalar" for formulas, if not said;
-    σ is logistic and the loss squared unless said, but for formulas, where they stay abstract. A ``tolerance`` is
-    relative to the largest entry; by default it follows from the digits of what was given.
+    and ``formula`` is given. ``form`` is that of the values, "matrix" for a function, "scalar" for formulas,
+    if not said; σ is logistic and the loss squared unless said, but for formulas, where they stay abstract. A
+    ``tolerance`` is relative to the largest entry; by default it follows from the digits of what was given.
 
     >>> values = {"W_h": 2, "W_x": 1, "b_h": 0, "W_y": 1, "b_y": 0, "h_0": 1, "x": [1, 1, 1], "d": [0, 0, 0]}
-    >>> audit("linear", gradients={"b_h": 105, "W_y": 283}, values=values).findings[0].kind
-    'missing-loss'
-    >>> right = {"b_h": 129, "W_y": 283}
+    >>> mine = {"W_h": 255, "W_x": 105, "b_h": 105, "W_y": 225, "b_y": 15}
+    >>> {finding.kind for finding in audit("linear", gradients=mine, values=values).findings}
+    {'missing-loss'}
+    >>> right = {"W_h": 293, "W_x": 129, "b_h": 129, "W_y": 283, "b_y": 25}
     >>> audit("linear", gradients=right, values=values).verdict
     'correct'
 

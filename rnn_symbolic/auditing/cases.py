@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -26,12 +27,16 @@ from rnn_symbolic.auditing.mistakes import (
     TableMistake,
 )
 from rnn_symbolic.auditing.sweep import RIGHT, Arc, Change, Sweep, Variant
-from rnn_symbolic.expressions import Expression, Quantity
+from rnn_symbolic.expressions import Add, Expression, Identity, Number, Quantity, chain, multiply
+from rnn_symbolic.jacobians import shape_of
 from rnn_symbolic.model import Model
 from rnn_symbolic.numeric import Point
+from rnn_symbolic.table import LocalRule, product_value
 
 RELATIVE = 1e-9
 """Rounding is at most this part of the largest sum of absolute values of the groups G[t, s]."""
+SINGLE = 1e-8
+"""What is given with a larger relative error was not computed in double precision."""
 
 Combination = tuple[Mistake, ...]
 TRANSPOSED = LayoutMistake("layout", "transposed", 0)
@@ -133,11 +138,32 @@ class Case:
     def errors(self, reading: Reading, goal: Quantity, predictions: Array) -> Array:
         """How far each prediction is from what was given, in tolerances: explained means at most 1."""
         largest = np.maximum(np.abs(predictions).max(-1), self.size(goal))
-        tolerance = self.relative * largest[..., None] + reading.unit
+        tolerance = self.relative * largest[..., None] + reading.unit + self.slack[goal]
         with np.errstate(divide="ignore", invalid="ignore"):
             off = np.abs(predictions - reading.entries)
             ratio = np.where(off == 0, 0.0, off / tolerance)
         return np.asarray(ratio.max(-1))
+
+    @cached_property
+    def slack(self) -> Mapping[Quantity, Array]:
+        """What a rounding of every slope amounts to: 1 − h² has the digits of 1, not its own where h is almost 1."""
+        coarse = any(
+            np.any(reading.unit > SINGLE * self.size(goal)) for goal in self.goals for reading in self.readings[goal]
+        )
+        lost = 2.0**-22 if coarse or self.relative > SINGLE else 2.0**-51
+        variants = []
+        for i, arc in enumerate(self.sweep.arcs):
+            for k, factor in enumerate(arc.factors):
+                if factor.rule in (LocalRule.SLOPE, LocalRule.SOFTMAX):
+                    rest = product_value((*arc.factors[:k], *arc.factors[k + 1 :]))
+                    number = Number(Fraction(lost))
+                    if self.model.form == "matrix":
+                        size = shape_of(Quantity(arc.head, 0, "t"), self.model.names)[0]
+                        rest = Identity(size) if isinstance(rest, Number) else rest
+                    moved = chain(number, rest) if self.model.form == "matrix" else multiply(number, rest)
+                    variants.append(Variant((Change(i, Add((arc.value, moved))),)))
+        found = self.sweep.groups((RIGHT, *variants), self.goals, whole=True)
+        return {g: np.abs(array[1:, 0, 0] - array[0, 0, 0]).sum(axis=0) for g, array in found.items()}
 
     def is_right(self, goal: Quantity) -> bool:
         """Whether the given gradient is the right one, in the right layout."""
@@ -147,8 +173,8 @@ class Case:
         )
 
     def decides(self, goal: Quantity) -> bool:
-        """Whether anything can be said here: a gradient that is 0 everywhere is right by accident."""
-        return self.size(goal) > 0
+        """Whether anything can be said here: a gradient that is 0, or that drowns in rounding, is right by accident."""
+        return self.size(goal) > 10 * float(self.slack[goal].max(initial=0.0))
 
     def distance(self, goal: Quantity) -> float:
         """The relative error of what was given, ‖given − right‖ / (‖given‖ + ‖right‖); 1 where it cannot be read."""

@@ -10,7 +10,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
+import numpy as np
+
+from rnn_symbolic.array_functions import Array
 from rnn_symbolic.auditing.mistakes import Mistake
 from rnn_symbolic.auditing.terms import Points, Term, same
 from rnn_symbolic.auditing.writer import SLOPES, exchanged, slope_formula
@@ -46,6 +50,7 @@ class Difference:
     path: int
     mistake: Mistake
     rule: str
+    times: float = 1.0
 
 
 def difference(term: Term, points: Points, missing: Sequence[int]) -> Difference | None:
@@ -57,15 +62,30 @@ def difference(term: Term, points: Points, missing: Sequence[int]) -> Difference
     near = order[:NEAREST]
     candidates = sorted(near, key=lambda i: i not in set(missing))
     every = _factors_of(points)
+    multiplied: Difference | None = None
     for changes in (_single, _order, _extra):
         for i in candidates:
             for factors, mistake, rule in changes(points.paths[i], points, every):
                 value = points.product(factors)
                 if value is not None and same(value, term.value):
                     return Difference(i, mistake, rule)
+                if value is not None and multiplied is None and (times := _times(value, term.value)):
+                    multiplied = Difference(i, mistake, rule, times)
+        if multiplied is not None:
+            return multiplied
     if not near or _similarity(letters, points.paths[near[0]]) < ALIKE:
         return None
     return _described(term, near[0], points)
+
+
+def _times(value: Array, term: Array) -> float:
+    """The simple number that makes one row of values the other; 0 where there is none."""
+    size = float(value @ value)
+    if not size or not np.isfinite(size):
+        return 0.0
+    times = float(value @ term) / size
+    near = float(Fraction(times).limit_denominator(12)) if np.isfinite(times) else 0.0
+    return near if near and abs(near) <= 12 and same(near * value, term) else 0.0
 
 
 def _described(term: Term, path: int, points: Points) -> Difference:
@@ -156,12 +176,12 @@ def _single(path: Path, points: Points, every: Sequence[Factor]) -> Iterator[Cha
             return (*rest[0], value, *rest[1])
 
         rule = factor.rule.value
-        for value, mistake in _changed(factor, points):
-            yield made(value), mistake, rule
         if len(values) > 1:
             kind = "output-derivative" if _is_output(factor, points) else "scale"
             kind = "wrong-activation" if factor.rule is LocalRule.SLOPE and kind == "scale" else kind
             yield (*rest[0], *rest[1]), Mistake(kind, "missing-factor", 2, (latex(_shown(factor.value)),)), rule
+        for value, mistake in _changed(factor, points):
+            yield made(value), mistake, rule
 
 
 def _is_output(factor: Factor, points: Points) -> bool:
@@ -207,8 +227,8 @@ def _slopes(value: Expression, points: Points) -> Iterator[tuple[Expression, Mis
         theirs = Call(name, v, 1)
         yield wrapped(theirs), Mistake("activation-argument", "wrong-argument", 2, (latex(theirs), right))
         for other in SLOPES:
-            if other == name:
-                continue
+            if other == name or (other == "relu" and name in ("sigma", "logistic", "softplus")):
+                continue  # [v > 0] is 1 for what is always positive, or may be
             formula = slope_formula(other, v, isinstance(value, Diagonal))
             yield wrapped(formula), Mistake("wrong-activation", "other-slope", 2, (latex(formula), right))
     if name in SLOPES:

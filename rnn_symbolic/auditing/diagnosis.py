@@ -135,19 +135,22 @@ class _Search:
 
     def beyond_chance(self, combination: Combination, goals: Iterable[Quantity]) -> bool:
         """Whether so many digits cannot have met by chance, as often as it was tried."""
-        digits = sum(self.digits(goal) for goal in goals)
+        spoken = [n for goal in goals for n in self.digits(goal)]
+        fitted = any(isinstance(mistake, LimitMistake) for mistake in combination)
+        digits = sum(spoken) - (max(spoken, default=0.0) if fitted else 0.0)  # a number was chosen to fit
         return digits >= math.log10(max(10, self.tried)) + CHANCE
 
-    def digits(self, goal: Quantity) -> float:
-        """How many decimal digits of what was given speak: over all entries and points at which it is wrong."""
-        found = 0.0
+    def digits(self, goal: Quantity) -> list[float]:
+        """How many decimal digits of each entry speak, at all points at which it is wrong: as many as are written."""
+        found: list[float] = []
         for case in self.cases:
             if case.is_right(goal):
                 continue
             for reading in case.readings[goal][:1]:
                 size = max(float(np.abs(reading.entries).max(initial=0.0)), case.size(goal))
                 unit = reading.unit + case.relative * size
-                found += float(np.log10(np.maximum(1.0, size / np.maximum(unit, 1e-300))).sum())
+                known = np.log10(np.maximum(1.0, size / np.maximum(unit, 1e-300)))
+                found += [min(float(k), written(v)) for k, v in zip(known, reading.entries, strict=True)]
         return found
 
     # -- one mistake --------------------------------------------------------------------------------------------
@@ -348,6 +351,17 @@ class _Search:
                     for m in np.flatnonzero(case.errors(reading, goal, found[goal][:, 0, 0]) <= 1):
                         i, j = some[m]
                         yield (table[i], table[j], *layout), goal
+
+
+def written(number: float) -> float:
+    """How many decimal digits a number takes: 105 has three, 0.5 one, 1/3 all of them.
+
+    >>> written(105.0), written(0.5), written(1 / 3)
+    (3.0, 1.0, 16.0)
+    """
+    digits = repr(abs(float(number))).partition("e")[0].replace(".", "").strip("0")
+    whole = len(str(int(abs(number)))) if abs(number) < 1e15 and number == int(number) else 0
+    return float(max(len(digits), whole, 1))
 
 
 def _merged(one: Variant, other: Variant) -> Variant:

@@ -20,12 +20,12 @@ from rnn_symbolic.auditing.conventions import other_networks
 from rnn_symbolic.auditing.diagnosis import diagnose
 from rnn_symbolic.auditing.formula_reader import Formula, read_formulas
 from rnn_symbolic.auditing.inspection import catalogue_of
-from rnn_symbolic.auditing.instances import small_points, usual_check
+from rnn_symbolic.auditing.instances import VISIBLE, small_points, usual_check
 from rnn_symbolic.auditing.mistakes import Mistake, SelectionMistake, selections
 from rnn_symbolic.auditing.points import Place, usual_point
 from rnn_symbolic.auditing.records import Audit, Finding, Instance, Part, UsualCheck, verdict_of
 from rnn_symbolic.auditing.sides import part_of
-from rnn_symbolic.auditing.terms import Matching, Points, Term, match_terms, same
+from rnn_symbolic.auditing.terms import SAME, Matching, Points, Term, match_terms, same
 from rnn_symbolic.concrete import concrete
 from rnn_symbolic.errors import InputError, NumericalFailure
 from rnn_symbolic.expressions import Quantity, quantities
@@ -77,7 +77,8 @@ def _findings(formula: Formula, model: Model, numbers: _Numbers, seed: int) -> l
     by_kind: dict[str, list[Part]] = {}
     for part in (*parts, *missing):
         by_kind.setdefault(part.mistake.kind, []).append(part)
-    if len(parts) > 1 or len(by_kind) > 1:  # one mistake in every term, or a rule for all of them?
+    unruled = bool(missing) and not isinstance(missing[0].mistake, SelectionMistake)
+    if len(parts) > 1 or len(by_kind) > 1 or unruled:  # one mistake in every term, or a rule for all of them?
         whole = numbers.explanation(formula.goal)
         if whole is not None:
             by_kind = {whole.mistake.kind: [whole, *parts, *missing]}
@@ -104,7 +105,9 @@ def _term_parts(formula: Formula, matching: Matching, points: Points) -> list[Pa
     found = []
     for term in matching.multiplied:
         number = _number(term.times)
-        mistake = Mistake("sign", "term", 1) if term.times == -1 else Mistake("scale", "coefficient", 1, (number,))
+        mistake = (
+            Mistake("sign", "term", 1) if abs(term.times + 1) <= SAME else Mistake("scale", "coefficient", 1, (number,))
+        )
         found.append(_term_part(mistake, term, term.paths[0], "linearity", formula, points))
     for term in matching.twice:
         mistake = Mistake("scale", "counted-twice", 1)
@@ -118,6 +121,9 @@ def _term_parts(formula: Formula, matching: Matching, points: Points) -> list[Pa
         if near.path in matching.missing:
             matching.missing.remove(near.path)
         found.append(_term_part(near.mistake, term, near.path, near.rule, formula, points))
+        if near.times != 1:
+            times = Mistake("scale", "coefficient", 1, (_number(near.times),))
+            found.append(_term_part(times, term, near.path, "linearity", formula, points))
     return found
 
 
@@ -246,6 +252,13 @@ class _Numbers:
         return self._instances[goal]
 
     def _instance(self, goal: Quantity) -> Instance | None:
+        for visible in VISIBLE:
+            found = self._differing(goal, visible)
+            if found is not None:
+                return found
+        return None
+
+    def _differing(self, goal: Quantity, visible: float) -> Instance | None:
         for point, shown in small_points(self.model):
             try:
                 valuation = MatrixValuation(self.model, point)
@@ -254,7 +267,7 @@ class _Numbers:
                 continue
             if yours is None or not np.isfinite(yours).all():
                 continue
-            differs = yours.shape != right.shape or relative_error(np.ravel(yours), np.ravel(right)) >= 0.02
+            differs = yours.shape != right.shape or relative_error(np.ravel(yours), np.ravel(right)) >= visible
             if differs:
                 return Instance(self.model.steps, dict(point.sizes), shown, yours, np.asarray(right))
         return None

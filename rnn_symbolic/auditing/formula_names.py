@@ -138,7 +138,11 @@ class Vocabulary:
             return
         found = self.split(name)
         if found is None:
-            raise self._unknown(source, at, name)
+            found, base = self.adjoint(name), name[1:]
+            if found is None:
+                raise self._unknown(source, at, name)
+        else:
+            base = name
         if not found.index:
             if node.index is not None:
                 what = "a parameter, the same at every step" if found.step is None else "at a step already"
@@ -146,8 +150,22 @@ class Vocabulary:
             if found.step is not None and (message := self.out_of_range(found)):
                 raise source.error(at, message)
         elif node.index is None:
-            low, high = self.steps[name]
+            low, high = self.steps[base]
             raise source.error(at, f"{name!r} has a value at each step; write {name}[{low}] to {name}[{high}]")
+
+    def adjoint(self, name: str) -> Quantity | None:
+        """The quantity by which ``name`` is a gradient that others are computed from: h of dh, h_2 of dh_2."""
+        found = self.split(name[1:]) if name.startswith("d") and len(name) > 1 else None
+        defined = found is not None and found.name in self.model.named and found.name != "l"
+        return found if defined and found is not None and (found.index or (found.step or 0) >= 1) else None
+
+    def follows(self, quantity: Quantity, goal: Quantity) -> bool:
+        """Whether a quantity is computed after the goal, so that its gradient comes before the goal's."""
+        if goal.step is None:
+            return True
+        order = [equation.target.name for equation in self.model.definitions]
+        place = order.index(goal.name) if goal.name in order and goal.step >= 1 else -1
+        return ((quantity.step or 0), order.index(quantity.name)) > (goal.step, place)
 
     def _unknown(self, source: Source, at: int, name: str) -> FormulaError:
         if name in KNOWN or name in RANGES:
@@ -156,7 +174,7 @@ class Vocabulary:
         base = self.split(name[1:]) if name.startswith("d") and len(name) > 1 else None
         if base is not None:
             return source.error(
-                at, f"{name!r} is a gradient, and its formula stands in a line of its own; write it out"
+                at, f"{name!r} is a gradient from which no other is computed; its formula stands in a line of its own"
             )
         if name in RESERVED:
             return source.error(at, f"{name!r} is {RESERVED[name]} and has no place in a formula for its gradient")

@@ -5,9 +5,10 @@ r"""Formulas that somebody wrote for a gradient, as records: every step a number
     dW_h = sum(k=1..3, diag(sigma'(a[k])) @ W_y.T @ diag(sigma'(o[k])) @ l'(y[k]) @ h[k-1].T)   matrix form, …
 
 A left side is d and a parameter, or d and a quantity at a step: dh[2], dh_0. Quantities stand at a step, q[3] or q_3;
-T and bound variables are numbers. Constants are exact. ``sigma`` is the function that the model has in its place: the
-output activation where its argument is that of σ in the equation of y, else the activation. l'(y[t]) is ∂⁺ℓ_t/∂y_t, in
-matrix form the column ∇ℓ_t(y_t), worked out where the loss is known. I is the identity.
+T and bound variables are numbers. A gradient by a later quantity may stand on the right side (dW_y = do[1]*h[1]): it
+is taken for right there, and audited where it is written. Constants are exact. ``sigma`` is the function that the
+model has in its place: the output activation where its argument is that of σ in the equation of y, else the activation.
+l'(y[t]) is ∂⁺ℓ_t/∂y_t, in matrix form the column ∇ℓ_t(y_t), worked out where the loss is known. I is the identity.
 
 In matrix form ``@`` is the product of matrices and ``*`` that of two of one shape, or with a number; beside each other
 without brackets they are refused, as in cells. ``prod`` of columns is elementwise, of matrices ordered as counted; an
@@ -70,6 +71,7 @@ from rnn_symbolic.expressions import (
     Add,
     Call,
     Chain,
+    Derivative,
     Diagonal,
     Expression,
     Identity,
@@ -141,6 +143,7 @@ class _Reader:
         self.parts, self.ranges = 0, list[Range]()
         self.source = Source("", ((0, 1, 1),))
         self.writing = CellWriting(model)
+        self.goal = Quantity("L")  # of the formula that is being read
         self.rates: dict[Quantity, tuple[Value, int]] = {}  # with their numbers of parts
 
     def read(self, source: Source) -> Formula:
@@ -149,6 +152,7 @@ class _Reader:
         step = None if target.index is None else self.step(target.index, {})
         goal = self.vocabulary.goal(source, target, step)
         self.vocabulary.check(source, body)
+        self.goal = goal
         value = self.value(body, {})
         transposed = self.oriented(goal, value, body)
         if value.shape is None and self.model.is_matrix(goal) and not value.is_zero:
@@ -165,7 +169,7 @@ class _Reader:
             return False
         if found == expected[::-1]:
             return True
-        layouts = sizes(expected) if expected == SCALAR else f"{sizes(expected)} (or {sizes(expected[::-1])})"
+        layouts = sizes(expected) if expected == expected[::-1] else f"{sizes(expected)} (or {sizes(expected[::-1])})"
         self.fail(body, f"the formula for d{goal} is {sizes(found)}, and has to be {layouts}, as {goal} is")
 
     # -- refusals --
@@ -240,16 +244,31 @@ class _Reader:
         if name in scope:
             return scalar_number(scope[name])
         quantity = self.vocabulary.split(name)
+        adjoint = None
+        if quantity is None:
+            quantity = adjoint = self.vocabulary.adjoint(name)
         if quantity is None:
             return scalar_number(self.model.steps) if name == "T" else self.unit
         if node.index is not None:
-            quantity = Quantity(name, self.step(node.index, scope))
+            quantity = Quantity(quantity.name, self.step(node.index, scope))
             if message := self.vocabulary.out_of_range(quantity):
                 where = ", ".join(
                     f"{variable} = {scope[variable]}" for _, variable, _ in node.index.names if variable != "T"
                 )
                 self.fail(node, f"at {where}, {message}" if where else message)
+        if adjoint is not None:
+            return self.adjoint(node, quantity)
         return with_entries(quantity, shape_of(quantity, self.names) if self.matrix else SCALAR)
+
+    def adjoint(self, node: Node, quantity: Quantity) -> Value:
+        """The gradient by a quantity that is computed later, taken for right: its own line is read for itself."""
+        if not self.vocabulary.follows(quantity, self.goal):
+            message = f"d{quantity} is not known yet when d{self.goal} is computed"
+            self.fail(node, f"{message}: a gradient follows from those by later quantities")
+        gradient = Derivative(Quantity("L"), quantity)
+        if not self.matrix:
+            return with_entries(gradient, SCALAR)
+        return with_entries(Transpose(gradient), shape_of(quantity, self.names))
 
     @property
     def unit(self) -> Value:

@@ -69,7 +69,7 @@ def _finding(
         return replace(found, status="inconclusive", note="zero")
     explanation = diagnosis.explanation(goal)
     if explanation is not None:
-        return _explained(diagnosis, goal, explanation, found, small)
+        return replace(_explained(diagnosis, goal, explanation, found, small), facts=_beginning(asked, goal))
     if not all(case.readings[goal] for case in cases):
         shapes = (tuple(given.shape), tuple(right.shape))
         return replace(found, status="wrong", kind="unknown", note="shape", shapes=shapes)
@@ -123,7 +123,7 @@ def _usual(diagnosis: Diagnosis, asked: Asked | None) -> dict[Quantity, UsualChe
         if not any(isinstance(mistake, LimitMistake) for mistake in explanation.combination):
             named += [(goal, explanation.combination) for goal in explanation.goals]
     case = diagnosis.cases[0]
-    place = usual_point(case.model, 0, case.point.sizes or None)
+    place = usual_point(case.model, 0, case.point.sizes or None, batch=case.point.batch)
     if asked is not None and any(note.code == "no-initial" for note in asked.notes):
         return {}
     found = {goal: check for goal, check in usual_checks(place, named) if check is not None}

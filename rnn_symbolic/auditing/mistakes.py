@@ -60,7 +60,7 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableMistake(Mistake):
-    """The table with another local derivative; ``right`` and ``yours`` are that of ``head`` by ``tail``, None if missing.
+    """The table with another local derivative; ``right`` and ``yours`` are ∂⁺head/∂tail, None if missing.
 
     A habit that shows in several places names them all in ``places``; the others are of its first.
     """

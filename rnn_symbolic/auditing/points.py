@@ -125,10 +125,16 @@ def equal_sizes(model: Model) -> dict[str, int]:
     return dict.fromkeys(random_sizes(model), 3)
 
 
-def usual_point(model: Model, seed: int, sizes: Mapping[str, int] | None, steps: int = USUAL_STEPS) -> Place:
+def usual_point(
+    model: Model,
+    seed: int,
+    sizes: Mapping[str, int] | None,
+    steps: int = USUAL_STEPS,
+    batch: int | None = None,
+) -> Place:
     """Where the usual check looks: two steps, no initial state, tiny weights."""
     here = replace(model, steps=steps)
-    drawn = draw(here, seed, sizes)
+    drawn = draw(here, seed, sizes) if batch is None else random_matrix_point(here, seed, sizes, batch)
     rng = np.random.default_rng(seed)
     if isinstance(drawn, Point):
         small = {name: USUAL_WEIGHTS * float(rng.standard_normal()) for name in drawn.parameters}

@@ -104,7 +104,12 @@ def orders(w: Writer) -> Iterator[TableMistake]:
         return
     for j, inner in enumerate(w.arcs):
         k = next((k for k, f in enumerate(inner.factors) if f.rule is LocalRule.MATRIX), None)
-        if inner.tail == "x" or inner.lag is None or k is None or not all(isinstance(f.value, Diagonal) for f in inner.factors[:k]):
+        if (
+            inner.tail == "x"
+            or inner.lag is None
+            or k is None
+            or not all(isinstance(f.value, Diagonal) for f in inner.factors[:k])
+        ):
             continue
         W = inner.factors[k]
         if not w.square(W.value):

@@ -18,7 +18,9 @@ from rnn_symbolic.errors import InputError
 from rnn_symbolic.expressions import (
     Add,
     Apply,
+    Call,
     Chain,
+    Derivative,
     Diagonal,
     Expression,
     Multiply,
@@ -26,17 +28,21 @@ from rnn_symbolic.expressions import (
     Quantity,
     Transpose,
     multiply,
+    walk,
 )
 from rnn_symbolic.graph import Path
 from rnn_symbolic.jacobians import shape_of, transposed
 from rnn_symbolic.matrix_valuation import MatrixValuation, stand_in_matrix_valuation
 from rnn_symbolic.model import Model
 from rnn_symbolic.paths import graph
+from rnn_symbolic.table import product_value
 
 MOST_PATHS = 3_000
 """How many paths a formula is compared with, one by one."""
 MOST_TERMS = 2_000
 """How many terms a formula is written out into."""
+MOST_AT_ONCE = 64
+"""How many terms a bracket is written out into where none of them is a path."""
 POINTS = 3
 SAME = 1e-9
 """Values that differ by no more than this part of the larger are the same."""
@@ -169,10 +175,20 @@ class _Matcher:
             self.spent += len(terms)
             if self.spent > MOST_TERMS:
                 break
-            if any(self.recognised(part).paths for part in terms) or self.deeper(terms):
+            fewer = _gradients(terms[0]) < _gradients(expression) if terms else False
+            if fewer or any(self.recognised(part).paths for part in terms) or self.deeper(terms):
                 for part in terms:
                     self.place(part)
                 return
+        parts = expanded(expression, self.points.model)
+        if 1 < len(parts) <= MOST_AT_ONCE:
+            for part in parts:
+                found = self.recognised(part)
+                if found.paths:
+                    self.take(found)
+                else:
+                    self.found.terms.append(found)
+            return
         self.found.terms.append(term)
 
     def deeper(self, terms: Sequence[Expression]) -> bool:
@@ -260,6 +276,10 @@ def written_out(expression: Expression, model: Model) -> Iterator[tuple[Expressi
     match expression:
         case Add(terms):
             yield terms
+        case Derivative(of=Quantity("L"), wrt=wrt):  # a gradient that was taken for right: its paths
+            found = graph(model, wrt, "node")
+            steps = ((t, s) for t in model.loss_steps for s in found.entries_from(t))
+            yield tuple(product_value(path.factors) for t, s in steps for path in found.paths(t, s))
         case Chain(factors) | Multiply(factors=factors):
             for k, factor in enumerate(factors):
                 for terms in written_out(factor, model):
@@ -278,6 +298,34 @@ def written_out(expression: Expression, model: Model) -> Iterator[tuple[Expressi
         case Power(base, exponent) if exponent == 2:
             for terms in written_out(base, model):
                 yield tuple(multiply(term, base) for term in terms)
+
+
+def expanded(expression: Expression, model: Model) -> tuple[Expression, ...]:
+    """All sums of a product written out but those of values alone, such as y − d and 1 − h²."""
+    done: list[Expression] = []
+    waiting = [expression]
+    while waiting and len(done) + len(waiting) <= MOST_AT_ONCE:
+        term = waiting.pop(0)
+        sums = [node for node in walk(term) if isinstance(node, Add) and _holds_weights(node)]
+        found = next(written_out(term, model), None) if sums else None
+        if found is None:
+            done.append(term)
+        else:
+            waiting = [*found, *waiting]
+    return (*done, *waiting)
+
+
+def _holds_weights(expression: Expression) -> bool:
+    """Whether a parameter or a slope is in it."""
+    return any(
+        (isinstance(node, Quantity) and node.step is None) or (isinstance(node, Call) and node.order == 1)
+        for node in walk(expression)
+    )
+
+
+def _gradients(expression: Expression) -> int:
+    """How many gradients by other quantities a term holds."""
+    return sum(isinstance(node, Derivative) for node in walk(expression))
 
 
 def _with(expression: Chain | Multiply, factors: tuple[Expression, ...]) -> Expression:
