@@ -7,13 +7,26 @@ Results go to standard output or to a file, everything else to standard error. E
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from importlib import import_module
 
 from rnn_symbolic import __version__
+from rnn_symbolic.arguments import (
+    DOCUMENT_FORMATS,
+    GRANULARITIES,
+    TABLE_FORMATS,
+    Parser,
+    add_command,
+    model_options,
+    one_of,
+    output_options,
+    sizes,
+    whole_number,
+)
+from rnn_symbolic.audit_command import add_audit
 from rnn_symbolic.errors import InputError, NumericalFailure, suggest
+from rnn_symbolic.exercise_command import add_exercise
 from rnn_symbolic.output import abandon, refuse_output, tell, write_output
 
 PROGRAM = "rnn-symbolic"
@@ -29,87 +42,12 @@ examples:
   rnn-symbolic derive --cell lstm --form matrix the LSTM, with matrices
   rnn-symbolic jacobian --cell gru --form matrix  the Jacobian of its state, block by block
   rnn-symbolic code --cell lstm -o lstm.py      backpropagation through time as a NumPy module
+  rnn-symbolic audit --help                     find the wrong term in a gradient of yours
+  rnn-symbolic exercise --seed 1                a problem sheet; with --key its verified solution
   rnn-symbolic article --lang zh                the article, claim by claim
 """
-DOCUMENT_FORMATS = ("latex", "text", "markdown", "json")
-TABLE_FORMATS = ("text", "json", "markdown", "latex")
-ACTIVATIONS = (
-    "sigma", "tanh", "logistic", "relu", "softplus", "sin", "cos", "exp", "log", "sqrt", "identity",
-)  # fmt: skip
-
-
-GRANULARITIES = ("state", "step", "node")
-NOTATIONS = ("article", "goodfellow", "d2l", "karpathy", "pascanu")
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse whose errors are one line, with the nearest name."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"allow_abbrev": False, **kwargs})
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (try {self.prog} --help)\n")
-
-    def _print_message(self, message: str, file: Any = None) -> None:
-        if file is not None and file is sys.stdout:  # help goes the way of every result: UTF-8, and flushed
-            write_output(message, "-")
-        else:
-            tell(message)
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is not None and value not in action.choices:
-            known = list(action.choices)
-            hint = suggest(str(value), known)
-            raise argparse.ArgumentError(action, f"{str(value)[:40]!r} is not one of {', '.join(known)}.{hint}")
-
-    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        if action.option_strings and arg_strings == ["--"]:  # --cell=--; argparse before Python 3.13 loses it
-            value = self._get_value(action, "--")
-            self._check_value(action, value)
-            return value
-        return super()._get_values(action, arg_strings)
-
-    def options(self) -> list[str]:
-        """Every option that this parser knows."""
-        return [option for action in self._actions for option in action.option_strings]
-
-
-def one_of(*choices: str) -> Any:
-    """An argument type: one of the choices, refused with the nearest one."""
-
-    def parse(text: str) -> str:
-        if text in choices:
-            return text
-        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}.{suggest(text, choices)}")
-
-    return parse
-
-
-def whole_number(minimum: int) -> Any:
-    """An argument type: a whole number, at least ``minimum``."""
-
-    def parse(text: str) -> int:
-        number = int(text) if re.fullmatch(r"\+?[0-9]{1,18}", text) else None
-        if number is None or number < minimum:
-            atmost = " and at most 18 digits" if re.fullmatch("[0-9]{19,}", text) else ""
-            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number of at least {minimum}{atmost}")
-        return number
-
-    return parse
-
-
-def sizes(text: str) -> dict[str, int]:
-    """An argument type: sizes by name, n_h=4,n_x=2."""
-    found: dict[str, int] = {}
-    for part in text.split(","):
-        name, equals, number = part.partition("=")
-        if not equals or not re.fullmatch("n_[A-Za-z0-9_]+", name) or not re.fullmatch("[1-9][0-9]{0,3}", number):
-            raise argparse.ArgumentTypeError(f"{text[:40]!r} names no sizes; give them as in n_h=4,n_x=2 (1 to 9999)")
-        if name in found:
-            raise argparse.ArgumentTypeError(f"{name!r} is given twice in {text[:40]!r}")
-        found[name] = int(number)
-    return found
+HOMES = {"audit": "audit_command", "exercise": "exercise_command"}
+"""The module of a command, where it is not `commands`."""
 
 
 def build_parser() -> Parser:
@@ -123,10 +61,10 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
 
-    derive = _command(commands, "derive", "the derivation of gradients, as a document")
+    derive = add_command(commands, "derive", "the derivation of gradients, as a document")
     derive.add_argument("goals", nargs="*", metavar="PARAM", help="W_x, h_0, x_2, h_3 … (all parameters when none)")
-    _model_options(derive)
-    _output_options(derive, DOCUMENT_FORMATS)
+    model_options(derive)
+    output_options(derive, DOCUMENT_FORMATS)
     _document_options(derive)
     derive.add_argument("--depth", type=whole_number(1), default=2, help="1 abstract, 2 derivation, 3 lecture (2)")
     derive.add_argument("--all", action="store_true", help="elide nothing, however large T is")
@@ -141,10 +79,10 @@ def build_parser() -> Parser:
     _shapes_option(derive)
     derive.add_argument("--seed", type=whole_number(0), default=0, help="the random point of the checks (0)")
 
-    paths = _command(commands, "paths", "all paths from L to a quantity")
+    paths = add_command(commands, "paths", "all paths from L to a quantity")
     paths.add_argument("goal", metavar="PARAM", help="W_x, h_0, x_2, h_3 …")
-    _model_options(paths)
-    _output_options(paths, TABLE_FORMATS)
+    model_options(paths)
+    output_options(paths, TABLE_FORMATS)
     paths.add_argument("--values", metavar="FILE", help="numbers (JSON): every path gets its value")
     paths.add_argument("--count", action="store_true", help="count the paths without listing them")
     paths.add_argument("--by", type=one_of("lag", "loss", "route"), help="group by lag, loss or route")
@@ -157,10 +95,10 @@ def build_parser() -> Parser:
     _path_limit(paths)
     paths.add_argument("--all", action="store_true", help="write long products out")
 
-    check = _command(commands, "check", "symbolic gradients against independent numbers")
+    check = add_command(commands, "check", "symbolic gradients against independent numbers")
     check.add_argument("goals", nargs="*", metavar="PARAM", help="what to check (all parameters when none)")
-    _model_options(check)
-    _output_options(check, TABLE_FORMATS)
+    model_options(check)
+    output_options(check, TABLE_FORMATS)
     where = check.add_mutually_exclusive_group()
     where.add_argument("--values", metavar="FILE", help="the point (JSON)")
     where.add_argument("--seed", type=whole_number(0), help="a random point (0 when neither is given)")
@@ -171,9 +109,9 @@ def build_parser() -> Parser:
         help="check compiled code as well: numpy, c, jax or torch",
     )  # fmt: skip
 
-    jacobian = _command(commands, "jacobian", "the Jacobian of the state, block by block")
-    _model_options(jacobian)
-    _output_options(jacobian, TABLE_FORMATS)
+    jacobian = add_command(commands, "jacobian", "the Jacobian of the state, block by block")
+    model_options(jacobian)
+    output_options(jacobian, TABLE_FORMATS)
     jacobian.add_argument("--lag", type=whole_number(1), default=1, metavar="K", help="over how many steps (1)")
     what = jacobian.add_mutually_exclusive_group()
     what.add_argument("--values", metavar="FILE", help="numbers (JSON): the Jacobian at the last step of x")
@@ -181,34 +119,32 @@ def build_parser() -> Parser:
     jacobian.add_argument("--depth", type=whole_number(1), default=2, help="3 gives the reason for every line (2)")
     _shapes_option(jacobian)
 
-    gradient = _command(commands, "gradient", "loss and every gradient, as numbers")
-    _model_options(gradient)
-    _output_options(gradient, TABLE_FORMATS)
+    gradient = add_command(commands, "gradient", "loss and every gradient, as numbers")
+    model_options(gradient)
+    output_options(gradient, TABLE_FORMATS)
     gradient.add_argument("--values", metavar="FILE", required=True, help="the point (JSON)")
 
-    code = _command(commands, "code", "a standalone module that computes loss and gradients")
+    code = add_command(commands, "code", "a standalone module that computes loss and gradients")
     code.add_argument(
         "--target", type=one_of("numpy", "c", "jax"), default="numpy", metavar="NAME", help="numpy, c or jax (numpy)"
     )
     code.add_argument("--inputs", action="store_true", help="the gradients by the inputs as well")
     code.add_argument("--sizes", type=sizes, metavar="n_h=4,…", help="the sizes that C code is written for")
-    _model_options(code, form="matrix")
+    model_options(code, form="matrix")
     code.add_argument("-o", "--output", metavar="FILE", default="-", help="write to FILE instead of standard output")
     code.add_argument("--force", action="store_true", help="overwrite an existing FILE")
 
-    article = _command(commands, "article", "the article, claim by claim, with computed evidence")
-    _output_options(article, DOCUMENT_FORMATS, default="text")
+    add_audit(commands)
+    add_exercise(commands)
+
+    article = add_command(commands, "article", "the article, claim by claim, with computed evidence")
+    output_options(article, DOCUMENT_FORMATS, default="text")
     _document_options(article)
 
-    cells = _command(commands, "cells", "the built-in cells; the text of one, ready to be changed")
+    cells = add_command(commands, "cells", "the built-in cells; the text of one, ready to be changed")
     cells.add_argument("name", nargs="?", metavar="NAME", help="print this cell's text (a built-in's name, or a file)")
     cells.add_argument("--shapes", action="store_true", help="the shapes that its matrix form gives each name")
-    _output_options(cells, ("text", "json"))
-    return parser
-
-
-def _command(commands: Any, name: str, summary: str) -> Parser:
-    parser: Parser = commands.add_parser(name, help=summary, description=f"Print {summary}.")
+    output_options(cells, ("text", "json"))
     return parser
 
 
@@ -220,43 +156,6 @@ def _path_limit(parser: Parser) -> None:
     parser.add_argument(
         "--max-paths", type=whole_number(1), default=20_000, metavar="N", help="the limit on paths written out (20000)"
     )
-
-
-def _model_options(parser: Parser, form: str = "scalar") -> None:
-    group = parser.add_argument_group("model")
-    group.add_argument("--cell", metavar="NAME|FILE", help="a built-in cell or a file with equations (elman)")
-    group.add_argument("--steps", type=whole_number(1), metavar="T", help="the number of steps (3, or the length of x)")
-    group.add_argument(
-        "--form", type=one_of("scalar", "matrix"), default=form,
-        help=f"scalar (every quantity a number, as in the article) or matrix ({form})",
-    )  # fmt: skip
-    group.add_argument("--losses", type=one_of("all", "last"), help="L = sum of all losses, or the last (all)")
-    group.add_argument("--loss", type=one_of("abstract", "squared", "cross-entropy"),
-                       help="abstract for derivations, squared where numbers are needed")  # fmt: skip
-    group.add_argument("--activation", type=one_of(*ACTIVATIONS), metavar="NAME",
-                       help="sigma (abstract); logistic where numbers are needed")  # fmt: skip
-    group.add_argument(
-        "--output-activation", type=one_of(*ACTIVATIONS, "softmax"), metavar="NAME",
-        help="the same as --activation; softmax in matrix form",
-    )  # fmt: skip
-    group.add_argument(
-        "--layout", type=one_of("gradient", "jacobian"), default="gradient",
-        help="how gradients of L are written in matrix form: gradient (the parameter's shape) or jacobian",
-    )  # fmt: skip
-    group.add_argument(
-        "--notation", type=one_of(*NOTATIONS), default="article", metavar="NAME",
-        help=f"the letters of a source: {', '.join(NOTATIONS)} (article)",
-    )  # fmt: skip
-    group.add_argument("--max-steps", type=whole_number(1), default=10_000, metavar="N", help="the limit on T (10000)")
-
-
-def _output_options(parser: Parser, formats: Sequence[str], default: str | None = None) -> None:
-    group = parser.add_argument_group("output")
-    group.add_argument("--to", type=one_of(*formats), default=default or formats[0], metavar="FORMAT",
-                       help=f"{', '.join(formats)} ({default or formats[0]})")  # fmt: skip
-    group.add_argument("-o", "--output", metavar="FILE", default="-", help="write to FILE instead of standard output")
-    group.add_argument("--force", action="store_true", help="overwrite an existing FILE")
-    group.add_argument("--lang", type=one_of("en", "zh"), default="en", help="en or zh (en)")
 
 
 def _document_options(parser: Parser) -> None:
@@ -299,10 +198,10 @@ def _unknown_argument(parser: Parser, command: str, argument: str) -> str:
 def _run(args: argparse.Namespace) -> int:
     try:
         refuse_output(args.output, args.force)  # before the work is done, not after
-        from rnn_symbolic import commands
-
+        run = getattr(import_module(f"rnn_symbolic.{HOMES.get(args.command, 'commands')}"), args.command)
         args.notes = []  # what a command wants to say beside its result; an error goes alone
-        text, code = commands.COMMANDS[args.command](args)
+        outcome: tuple[str, int] = run(args)
+        text, code = outcome
         for note in args.notes:
             tell(f"{PROGRAM} {args.command}: note: {note}")
         write_output(text, args.output, args.force)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 from rnn_symbolic.cells import BUILT_IN, Cell, load_cell
@@ -21,7 +20,7 @@ MAX_RANDOM = 2_000_000
 """How many numbers a random point and its forward pass may hold; beyond it a check takes minutes."""
 
 
-def _cell(args: argparse.Namespace) -> Cell:
+def cell_of(args: argparse.Namespace) -> Cell:
     """The cell that the options name; a notation may bring its own cell and its own L."""
     if args.notation != "article" and args.cell != "elman":  # an elman asked for by name stays one
         from rnn_symbolic.notations import notation_named, resolve
@@ -55,7 +54,7 @@ def _model(args: argparse.Namespace, steps: int | None = None, *, numbers: bool 
     output = args.output_activation or activation
     if output == "softmax" and args.form == "scalar":
         raise InputError("--output-activation softmax mixes the components of a vector; it needs --form matrix")
-    cell = _cell(args)
+    cell = cell_of(args)
     model = unroll(
         cell,
         steps=steps or args.steps or 3,
@@ -81,7 +80,7 @@ def _model(args: argparse.Namespace, steps: int | None = None, *, numbers: bool 
     return model
 
 
-def _draw(document: Document, args: argparse.Namespace, cell: Cell | None = None) -> str:
+def draw(document: Document, args: argparse.Namespace, cell: Cell | None = None) -> str:
     """The document in the format and the notation asked for."""
     standalone = getattr(args, "standalone", False)
     if standalone and args.to != "latex":
@@ -147,7 +146,7 @@ def derive(args: argparse.Namespace) -> Outcome:
         shapes=args.shapes,
         verifications=found,
     )
-    return _draw(document, args, model.cell), code
+    return draw(document, args, model.cell), code
 
 
 def _goals(model: Model, args: argparse.Namespace) -> tuple[str, ...]:
@@ -158,7 +157,7 @@ def _goals(model: Model, args: argparse.Namespace) -> tuple[str, ...]:
 def _point(args: argparse.Namespace, *, need_targets: bool = True) -> tuple[Model, Any]:
     from rnn_symbolic.values import read_values
 
-    cell = _cell(args)
+    cell = cell_of(args)
     if args.steps is not None and args.steps > args.max_steps:
         _model(args)  # refuses, with the limit
     point, steps = read_values(args.values, cell, steps=args.steps, form=args.form, need_targets=need_targets)
@@ -206,7 +205,7 @@ def paths(args: argparse.Namespace) -> Outcome:
     style = PathStyle(args.all, args.layout, args.shapes)
     if args.to == "json":
         return json_text(paths_json(survey, style)), 0
-    return _draw(paths_document(survey, args.lang, style), args, model.cell), 0
+    return draw(paths_document(survey, args.lang, style), args, model.cell), 0
 
 
 def gradient(args: argparse.Namespace) -> Outcome:
@@ -217,7 +216,7 @@ def gradient(args: argparse.Namespace) -> Outcome:
     valuation = _valuation(model, point)
     if args.to == "json":
         return json_text(gradient_json(valuation)), 0
-    return _draw(gradient_document(valuation, args.lang), args, model.cell), 0
+    return draw(gradient_document(valuation, args.lang), args, model.cell), 0
 
 
 def check(args: argparse.Namespace) -> Outcome:
@@ -242,7 +241,7 @@ def check(args: argparse.Namespace) -> Outcome:
     code = 0 if verdicts.passed else 1
     if args.to == "json":
         return json_text(verdicts_json(verdicts)), code
-    return _draw(verdicts_document(verdicts, args.lang), args, model.cell), code
+    return draw(verdicts_document(verdicts, args.lang), args, model.cell), code
 
 
 def _code_verdicts(model: Model, point: Any, args: argparse.Namespace) -> Any:
@@ -328,15 +327,15 @@ def jacobian(args: argparse.Namespace) -> Outcome:
         value = jacobian_value(found, valuation)
         if args.to == "json":
             return json_text(jacobian_json(found, value)), 0
-        return _draw(value_document(found, value, valuation.point.sizes, args.lang), args, model.cell), 0
+        return draw(value_document(found, value, valuation.point.sizes, args.lang), args, model.cell), 0
     model = _model(args, args.steps or max(3, args.lag))
     found = StateJacobian(model, args.lag)
     if args.to == "json":
         return json_text(jacobian_json(found, count=args.count)), 0
     if args.count:
-        return _draw(count_document(found, args.lang), args, model.cell), 0
+        return draw(count_document(found, args.lang), args, model.cell), 0
     document = jacobian_document(found, args.lang, depth=args.depth, shapes=args.shapes, layout=args.layout)
-    return _draw(document, args, model.cell), 0
+    return draw(document, args, model.cell), 0
 
 
 def _arrays(model: Model, point: Any) -> Any:
@@ -357,7 +356,7 @@ def article(args: argparse.Namespace) -> Outcome:
     claims = study_article()
     if args.to == "json":
         return json_text(article_json(claims, args.lang)), 0
-    return _draw(article_document(claims, args.lang), args), 0
+    return draw(article_document(claims, args.lang), args), 0
 
 
 def cells(args: argparse.Namespace) -> Outcome:
@@ -380,15 +379,3 @@ def cells(args: argparse.Namespace) -> Outcome:
     if args.to == "json":
         return json_text({"cells": [{"name": cell.name, "text": cell.text}]}), 0
     return cell.text if cell.text.endswith("\n") else cell.text + "\n", 0
-
-
-COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome]] = {
-    "derive": derive,
-    "paths": paths,
-    "gradient": gradient,
-    "check": check,
-    "jacobian": jacobian,
-    "article": article,
-    "cells": cells,
-    "code": code,
-}

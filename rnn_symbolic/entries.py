@@ -163,46 +163,52 @@ def read_object(
     """
     name = os.fspath(path)
     label, shown = (name, repr(name)) if name != STANDARD_INPUT else ("the standard input",) * 2
-    return _parse(_read(name, option), shown, parse_number), label
+    return _parse(read_text(name, option), shown, parse_number), label
 
 
-def _read(path: str, option: str) -> str:
+def read_text(path: str, option: str, what: str = "a JSON file", most: int = MAX_BYTES) -> str:
+    """The text of a plain file, or of the standard input ("-"), of at most ``most`` bytes.
+
+    Raises InputError that names the file: not there, no plain file, too large, not UTF-8.
+    """
     if path == STANDARD_INPUT:
-        label, content = "the standard input", _read_standard_input()
+        label, content = "the standard input", _read_standard_input(most)
     else:
-        label, content = repr(path), _read_file(path, option)
-    if len(content) > MAX_BYTES:
-        raise InputError(f"{label} is larger than {MAX_BYTES // 2**20} MB; give larger values from Python")
+        label, content = repr(path), _read_file(path, option, what, most)
+    if len(content) > most:
+        limit = f"{most // 2**20} MB" if most >= 2**20 else f"{most // 2**10} kB"
+        more = "; give larger values from Python" if what == "a JSON file" else f"; {option} takes {what}"
+        raise InputError(f"{label} is larger than {limit}{more}")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{label} is not UTF-8 text (byte {error.start + 1}); save it as UTF-8") from None
 
 
-def _read_standard_input() -> bytes:
+def _read_standard_input(most: int) -> bytes:
     if sys.stdin is None:
-        raise InputError("there is no standard input to read values from; give a file")
+        raise InputError("there is no standard input to read from; give a file")
     try:
         if hasattr(sys.stdin, "buffer"):
-            return sys.stdin.buffer.read(MAX_BYTES + 1)
-        return sys.stdin.read(MAX_BYTES + 1).encode()
+            return sys.stdin.buffer.read(most + 1)
+        return sys.stdin.read(most + 1).encode()
     except OSError as error:
         raise InputError(f"cannot read the standard input: {error.strerror}") from None
 
 
-def _read_file(path: str, option: str) -> bytes:
+def _read_file(path: str, option: str, source: str, most: int) -> bytes:
     try:
         found = os.stat(path)
         # A pipe or a device might never end, so only plain files are opened.
         if not stat.S_ISREG(found.st_mode):
             what = "a directory" if stat.S_ISDIR(found.st_mode) else "no plain file"
-            raise InputError(f"{path!r} is {what}; values are read from a JSON file, or with '-' from a pipe")
+            raise InputError(f"{path!r} is {what}; {option} takes {source}, or '-' for a pipe")
         with open(path, "rb") as file:
-            return file.read(MAX_BYTES + 1)
+            return file.read(most + 1)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a name no file can have
         if isinstance(error, InputError):
             raise
-        raise InputError(f"there is no file {path!r}; {option} takes a JSON file, or '-' for a pipe") from None
+        raise InputError(f"there is no file {path!r}; {option} takes {source}, or '-' for a pipe") from None
     except OSError as error:
         raise InputError(f"cannot read {path!r}: {error.strerror}") from None
 

@@ -185,3 +185,62 @@ ARTICLE = document(
 
 CELLS = document(cells=array(record(name=TEXT, text=TEXT), 1))
 SHAPES = document(cells=array(record(name=TEXT, shapes=mapping(TEXT)), 1))
+
+_AUDIT_FACT = record(code=TEXT, numbers=array(NUMBER), text=TEXT)
+_AUDIT_USUAL = record(passed={"type": "boolean"}, error=NUMBER, tolerance=NUMBER)
+AUDIT_KINDS = (
+    "missing-paths missing-loss missing-own-loss missing-carry missing-route transpose order activation-argument"
+    " wrong-activation index initial-state scale output-derivative truncated clipped layout sign convention several"
+    " unknown"
+).split()
+AUDIT = document(
+    verdict={"enum": ["correct", "wrong", "inconclusive"]},
+    findings=array(
+        record(
+            wrt=TEXT,
+            status={"enum": ["right", "wrong", "inconclusive"]},
+            kind={"enum": [None, *AUDIT_KINDS]},
+            detail=TEXT,
+            yours=one_of(NOTHING, TEXT),
+            right=one_of(NOTHING, {"type": "string"}),
+            evidence=record(
+                {
+                    "reproduced": MAYBE_NUMBER,
+                    "same": array({"enum": AUDIT_KINDS}),
+                    "rules": array(record(rule=TEXT, text=TEXT)),
+                    "mistakes": array(
+                        record(kind={"enum": AUDIT_KINDS}, code=TEXT, about=array(TEXT), places=array(TEXT))
+                    ),
+                    "sides": array(
+                        record(
+                            term=one_of(NOTHING, TEXT),
+                            route=one_of(NOTHING, ROUTE),
+                            latex=record(
+                                left={"type": "string"}, yours=TEXT, right_left={"type": "string"},
+                                right={"type": "string"},
+                            ),
+                        )
+                    ),
+                    "instance": one_of(
+                        NOTHING,
+                        record(
+                            steps=STEP, sizes=mapping(STEP), values={"type": "object"}, yours=one_of(NOTHING, ARRAY),
+                            right=one_of(NOTHING, ARRAY),
+                        ),
+                    ),
+                },
+                error=NUMBER,
+                points=STEP,
+                note=one_of(NOTHING, TEXT),
+                facts=array(_AUDIT_FACT),
+                usual_check=one_of(NOTHING, _AUDIT_USUAL),
+            ),
+        ),
+        1,
+    ),
+    would_pass_usual_check=one_of(NOTHING, {"type": "boolean"}),
+    source={"enum": ["formula", "gradients", "code"]},
+    cell=TEXT,
+    form={"enum": ["scalar", "matrix"]},
+    notes=array(_AUDIT_FACT),
+)  # fmt: skip

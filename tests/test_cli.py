@@ -22,14 +22,15 @@ import pytest
 import schemas
 
 from rnn_symbolic import __version__
+from rnn_symbolic.arguments import ACTIVATIONS
 from rnn_symbolic.cells import BUILT_IN, load_cell
-from rnn_symbolic.cli import ACTIVATIONS, build_parser, main
+from rnn_symbolic.cli import build_parser, main
 from rnn_symbolic.functions import FUNCTIONS
 from rnn_symbolic.render.text import WIDTH, columns
 
 LANGUAGES = ("en", "zh")
 DOCUMENTS = ("latex", "text", "markdown", "json")
-COMMANDS = ("derive", "paths", "check", "jacobian", "gradient", "article", "cells")
+COMMANDS = ("derive", "paths", "check", "jacobian", "gradient", "article", "cells", "audit")
 POINT: dict[str, Any] = {
     "W_x": 0.5, "W_h": 0.8, "W_y": 1.5, "b_h": 0.1, "b_y": -0.2, "h_0": 0.1, "x": [1, -0.5, 2], "d": [0.3, 0.6, 0.9],
 }  # fmt: skip

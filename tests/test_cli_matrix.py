@@ -20,8 +20,8 @@ import schemas
 import test_cli as base
 from test_cli import IMPORTED, LANGUAGES, Result, Run, presentable, refused, shell, valid, written
 
+from rnn_symbolic.arguments import NOTATIONS
 from rnn_symbolic.cells import BUILT_IN, load_cell
-from rnn_symbolic.cli import NOTATIONS
 from rnn_symbolic.shapes import infer_shapes, size_report
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -131,7 +131,7 @@ def test_the_wrong_term_is_named(text: str, options: dict[str, Any], kind: str, 
     finding = only(audit(text, **options))
     assert (finding.kind, finding.parts[0].mistake.code) == (kind, code), finding.mistakes
     assert finding.instance is not None
-    assert finding.instance.yours != pytest.approx(finding.instance.right, rel=1e-3)
+    assert finding.instance.yours != pytest.approx(finding.instance.right, rel=1e-5)
 
 
 def test_missing_paths_are_listed_with_their_products() -> None:

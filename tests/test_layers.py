@@ -17,6 +17,7 @@ FLOORS = {
     "errors": 0,
     "expressions": 1,  # the grammar of formulas
     "output": 1,  # where results go
+    "arguments": 2,  # what the commands have in common
     "functions": 2,  # σ, tanh, … as a table
     "array_functions": 3,  # the same for NumPy arrays
     "scanner": 3,  # what may stand in a line of a cell's text
@@ -62,11 +63,15 @@ FLOORS = {
     "checking": 18,  # against independent numbers
     "auditing": 18,  # where a gradient of somebody else's goes wrong
     "article": 19,
+    "exercises": 19,  # problem sheets and their keys
     "render": 20,  # how documents look
-    "commands": 21,  # options -> records -> documents
-    "cli": 22,
-    "__init__": 23,  # public names, imported lazily
-    "__main__": 23,
+    "testing": 21,  # an audit as an assertion
+    "commands": 22,  # options -> records -> documents
+    "audit_command": 23,  # `audit`, in a module of its own
+    "exercise_command": 23,  # `exercise`, likewise
+    "cli": 24,
+    "__init__": 25,  # public names, imported lazily
+    "__main__": 25,
 }
 
 # The one stated exception: what shows or evaluates a record *for the user* may reach upwards, inside its

@@ -126,12 +126,11 @@ def _verify_spoiled(exercise: SpoiledExercise) -> None:
 
 
 def wrong_lines(exercise: SpoiledExercise) -> list[int]:
-    """The lines that are wrong, by their numbers alone: rows against complex steps, terms against the rows as they stand.
+    """The lines that are wrong, by their numbers: rows against complex steps, terms against those of the derivation.
 
     For a path that is missing, the number of the term before which it belongs. In matrix form a row that is not the
-    model's own counts as wrong, and terms are compared with those of the derivation.
+    model's own counts as wrong. Terms are not looked at where a row is wrong: they follow from it.
     """
-    model = exercise.model
     found = [i for i, row in enumerate(exercise.rows, 1) if not _row_is_right(exercise, row)]
     if found:
         return found
@@ -142,7 +141,7 @@ def wrong_lines(exercise: SpoiledExercise) -> list[int]:
         theirs = given.get(term.route)
         if theirs is None or not _same(exercise, theirs, term):
             found.append(first + i)
-    return found if len(model.table) else []
+    return found
 
 
 def _same(exercise: SpoiledExercise, one: Term, other: Term) -> bool:
@@ -150,7 +149,7 @@ def _same(exercise: SpoiledExercise, one: Term, other: Term) -> bool:
 
 
 def _row_is_right(exercise: SpoiledExercise, row: Edge) -> bool:
-    """∂⁺head/∂tail as the equation of head gives it, by a complex step at each t; in matrix form as the table has it."""
+    """∂⁺head/∂tail as the equation of head gives it, by a complex step; in matrix form as the table has it."""
     model = exercise.model
     if model.form == "matrix":
         return any(row == own for own in model.table)
@@ -170,7 +169,7 @@ def _exists(model: Model, quantity: Quantity) -> bool:
 
 
 def _verify_numbers(exercise: NumbersExercise) -> None:
-    """The gradients by complex steps, by the sum of the paths, and by the audit of the file; fractions are compared exactly."""
+    """The gradients by complex steps, by the sum of the paths, and by the audit of the file."""
     model = exercise.model
     arithmetic = EXACT if exercise.exact else FLOATS
     at = Valuation(model, point_of_given(model, exercise.given, False))

@@ -7,7 +7,7 @@ exact as decimals as well. With tanh or logistic they are floats.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -50,10 +50,10 @@ def _numbers(cell: str, steps: int, goals: str, losses: str, activation: str = "
 
 NUMBERS: dict[int, tuple[_Numbers, ...]] = {
     1: (
-        _numbers("linear", 2, "W_x W_h W_y b_h b_y", "all"),
-        _numbers("linear", 2, "W_x W_h W_y b_h h_0", "last"),
-        _numbers("d2l", 2, "W_x W_h W_y h_0", "all"),
-        _numbers("d2l", 3, "W_x W_h W_y", "last"),
+        _numbers("linear", 2, "W_x W_h W_y b_h b_y h_0", "all", asked=4),
+        _numbers("linear", 3, "W_x W_h W_y b_h h_0", "last", asked=3),
+        _numbers("d2l", 2, "W_x W_h W_y h_0", "all", asked=3),
+        _numbers("d2l", 3, "W_x W_h W_y h_0", "last", asked=3),
     ),
     2: (
         _numbers("elman", 3, "W_x W_h W_y b_h h_0", "all", "relu", 3),
@@ -100,13 +100,17 @@ def make_numbers(seed: int, level: int, rng: random.Random) -> NumbersExercise:
     terms = {goal: derive_terms(model, goal, problem.granularity)[1] for goal in goals}
     for attempt in count():
         given = _draw(model, rng, exact)
-        values = _forward(model, given, exact)
+        values, patience = _forward(model, given, exact), 1 + attempt // 400
+        if not _is_lively(model, values, exact) or not _is_short(_named(model, values), exact, patience):
+            continue
         worth = {
             goal: tuple((term, evaluate(term.expression, values, _arithmetic(exact))) for term in found)
             for goal, found in terms.items()
         }
         gradients = {goal: sum((value for _, value in pairs), Fraction(0)) for goal, pairs in worth.items()}
-        if _is_readable(model, values, [*gradients.values()], exact, patience=1 + attempt // 400):
+        several = all(sum(value != 0 for _, value in pairs) > 1 for pairs in worth.values() if len(pairs) > 1)
+        smallest = Fraction(0) if exact else Fraction(1, 250)
+        if several and min(map(abs, gradients.values())) > smallest and _is_short(gradients.values(), exact, patience):
             break
     slopes = tuple((slope, evaluate(slope, values, _arithmetic(exact))) for slope in _slopes(terms))
     return NumbersExercise(
@@ -157,22 +161,24 @@ def _is_name(factor: Expression) -> bool:
     return isinstance(factor, Quantity)
 
 
-def _is_readable(model: Model, values: Values, gradients: list[Number], exact: bool, patience: int) -> bool:
-    """Whether the numbers are short, nothing hides (no error 0, no gradient 0), and no relu stands at its kink."""
-    errors = [values["y", t] - values["d", t] for t in model.loss_steps]
-    smallest = Fraction(0) if exact else Fraction(1, 250)
-    if any(abs(number) <= smallest for number in (*errors, *gradients)):
+def _named(model: Model, values: Values) -> list[Number]:
+    return [values[name, t] for name in model.named for t in range(1, model.steps + 1)]
+
+
+def _is_lively(model: Model, values: Values, exact: bool) -> bool:
+    """Whether nothing hides: no error of an output is 0, no relu stands at its kink."""
+    errors = [abs(values["y", t] - values["d", t]) for t in model.loss_steps]
+    if min(errors) <= (Fraction(0) if exact else Fraction(1, 250)):
         return False
-    if not exact:
-        return True
-    named = [values[name, t] for name in model.named for t in range(1, model.steps + 1)]
-    kinks = [values[name, t] for name in ("a", "e") if name in model.named for t in range(1, model.steps + 1)]
-    if model.activation == "relu" and any(number == 0 for number in kinks):
-        return False
-    return all(
-        abs(number) <= 60 * patience and Fraction(number).denominator <= 8 * patience
-        for number in (*named, *gradients)
-    )
+    arguments = [name for name in ("a", "e") if name in model.named]
+    kinks = [values[name, t] for name in arguments for t in range(1, model.steps + 1)]
+    return model.activation != "relu" or 0 not in kinks
+
+
+def _is_short(numbers: Iterable[Number], exact: bool, patience: int) -> bool:
+    """Whether fractions can be computed with by hand; the longer none is found, the longer they may be."""
+    fractions = [Fraction(number) for number in numbers] if exact else []
+    return all(abs(number) <= 60 * patience and number.denominator <= 8 * patience for number in fractions)
 
 
 def decimal_text(value: Number, exact: bool) -> str:

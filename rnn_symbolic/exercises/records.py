@@ -11,7 +11,7 @@ from rnn_symbolic.exercises.problems import Problem, Term
 from rnn_symbolic.exercises.writing import formula_lines, formula_text
 from rnn_symbolic.expressions import Expression, Quantity
 from rnn_symbolic.model import Model
-from rnn_symbolic.numeric import Key
+from rnn_symbolic.numeric import Key, Values
 from rnn_symbolic.table import Edge
 
 KINDS = ("blank", "spoiled", "numbers")
@@ -130,7 +130,7 @@ class NumbersExercise(Exercise):
     """
 
     given: Mapping[Key, Fraction]
-    values: Mapping[Key, Fraction | float]
+    values: Values
     slopes: tuple[tuple[Expression, Fraction | float], ...]
     terms: Mapping[Quantity, tuple[tuple[Term, Fraction | float], ...]]
     gradients: Mapping[Quantity, Fraction | float]

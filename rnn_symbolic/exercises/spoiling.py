@@ -91,14 +91,13 @@ def named(model: Model, goal: Quantity, terms: tuple[Term, ...]) -> str:
 
 
 def _in_turn(ways: list[_Spoiled], rng: random.Random) -> Iterator[_Spoiled]:
-    """All ways in a random order: kinds alike, however many places each has, and those of a row as often as of a term."""
-    groups: dict[tuple[bool, str, str], list[_Spoiled]] = {}
+    """All ways in a random order: rows, terms and missing terms alike, and kinds alike, whatever their number."""
+    groups: dict[tuple[str, str, str], list[_Spoiled]] = {}
     for way in ways:
-        groups.setdefault((way.where == "row", way.mistake, way.code), []).append(way)
+        groups.setdefault((way.where, way.mistake, way.code), []).append(way)
     while groups:
-        sides = sorted({key[0] for key in groups})
-        side = rng.choice(sides)
-        key = rng.choice(sorted(key for key in groups if key[0] is side))
+        where = rng.choice(sorted({key[0] for key in groups}))
+        key = rng.choice(sorted(key for key in groups if key[0] == where))
         yield from rng.sample(groups[key], len(groups[key]))
         del groups[key]
 

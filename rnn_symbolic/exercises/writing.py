@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 
 from rnn_symbolic.expressions import (
     MINUS_ONE,
@@ -129,7 +130,7 @@ class _Writer:
         if len(factors) > 1 and factors[0] == MINUS_ONE:
             sign, factors = "-", factors[1:]
         text = self.factor(factors[0])
-        for before, factor in zip(factors, factors[1:], strict=False):
+        for before, factor in pairwise(factors):
             matrices = self.names and not elementwise and self.has_entries(before) and self.has_entries(factor)
             text += f" {'@' if matrices else '*'} {self.factor(factor)}"
         return sign + text

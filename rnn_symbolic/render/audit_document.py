@@ -25,7 +25,7 @@ def audit_document(audit: Audit, language: str = "en") -> Document:
 
 
 def audit_json(audit: Audit, language: str = "en") -> dict[str, Any]:
-    """The contract's keys, and in "evidence" what speaks for a finding; ``detail`` is in the language, codes are not."""
+    """The contract's keys, and in "evidence" what speaks for a finding; details are in the language, codes are not."""
     writer = AuditWriter(audit, language)
     return {
         "verdict": audit.verdict,
@@ -43,7 +43,7 @@ def _finding_json(finding: Finding, writer: AuditWriter) -> dict[str, Any]:
     sides = [sides_of(part, writer.audit.model, writer.words) for part in finding.parts]
     yours, right = side_texts(sides) if sides and told else (None, None)
     if not told and (terms := [part.term for part in finding.parts if part.term]):
-        yours = "; ".join(map(plain, terms))
+        yours = "; ".join(dict.fromkeys(map(plain, terms)))
     return {
         "wrt": finding.wrt,
         "status": finding.status,
@@ -104,12 +104,8 @@ def _mistake_json(mistake: Mistake, writer: AuditWriter) -> dict[str, Any]:
 
 def _fact_json(fact: Fact, writer: AuditWriter) -> dict[str, Any]:
     told = writer.audit.told
-    text = inline_text(fact_sentence(fact, writer.words, told=told))
-    return {
-        "code": fact.code,
-        "numbers": list(fact.numbers) if told or fact.code != "loss-differs" else [],
-        "text": text,
-    }
+    numbers = list(fact.numbers) if told or fact.code != "loss-differs" else []  # L itself is an answer
+    return {"code": fact.code, "numbers": numbers, "text": inline_text(fact_sentence(fact, writer.words, told=told))}
 
 
 def _instance_json(instance: Instance | None) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from rnn_symbolic.auditing.mistakes import (
 )
 from rnn_symbolic.auditing.records import Fact, Finding, Instance, Part
 from rnn_symbolic.auditing.sweep import arcs_of
-from rnn_symbolic.expressions import Call, Derivative, Expression, Quantity, walk
+from rnn_symbolic.expressions import Call, Derivative, Expression, Quantity, add, walk
 from rnn_symbolic.model import Model
 from rnn_symbolic.printing import latex, latex_function, latex_name, latex_quantity
 from rnn_symbolic.render.audit_prose import AuditProse, filled
@@ -78,6 +78,8 @@ def key_of(mistake: Mistake, model: Model, words: AuditProse) -> str:
     code = mistake.code.removesuffix(EVERYWHERE)
     if room == "table" and code == "zero" and _is_inside(mistake.about[1], model):
         code = "inside"
+    if room == "table" and code == "route" and mistake.kind == "missing-route" and _other_terms(mistake, model):
+        code = "one-term"
     if code == "other-activation" and room == "forward" and mistake.about[2]:
         code = "other-activation-output"
     for key in (f"{room}/{mistake.kind}/{code}", f"{room}/{code}"):
@@ -140,6 +142,7 @@ def _values(part: Part, model: Model, words: AuditProse) -> Iterator[tuple[str, 
             yield "head", latex(mistake.head)
             yield "tail", latex(mistake.tail)
             yield "before", formulas[0]
+            yield "term", latex(mistake.right) if mistake.right is not None else ""
             yield "after", formulas[1] if len(formulas) > 1 else ""
             yield "function", latex_function(about[-1])
             yield "own", latex_function(_function(mistake.right))
@@ -181,6 +184,8 @@ def sides_of(part: Part, model: Model, words: AuditProse) -> Sides:
     def text(key: str) -> str:
         return rf"\text{{{words.sides[key]}}}"
 
+    if part.route or part.term:  # of a formula: a term, and the product along the path
+        return Sides("", yours, "", right)
     match mistake:
         case LayoutMistake(code="flattened"):
             return Sides(left, text("columns"), left, text("rows"))
@@ -193,7 +198,22 @@ def sides_of(part: Part, model: Model, words: AuditProse) -> Sides:
             return _past_slope(mistake, model)
         case TableMistake(code="term"):
             yours = yours.replace(r"\mathrm{with}", text("with"))
+        case TableMistake() if rest := _other_terms(mistake, model):
+            right = latex(add(mistake.right, *rest)) if mistake.right is not None else right
+            yours = latex(add(*([mistake.yours] if mistake.yours is not None else []), *rest))
     return Sides(left, yours, left, right)
+
+
+def _other_terms(mistake: Mistake, model: Model) -> list[Expression]:
+    """What else stands in the row of the table, where a mistake spoils one of its terms."""
+    if not isinstance(mistake, TableMistake):
+        return []
+    arcs, changes = arcs_of(model), mistake.variant.changes
+    if mistake.variant.added or not changes or mistake.right is None or mistake.right != arcs[changes[0].arc].value:
+        return []
+    spoiled, first = {change.arc for change in changes}, arcs[changes[0].arc]
+    row = [i for i, arc in enumerate(arcs) if (arc.head, arc.tail, arc.lag) == (first.head, first.tail, first.lag)]
+    return [] if len(spoiled.intersection(row)) > 1 else [arcs[i].value for i in row if i not in spoiled]
 
 
 def _past_slope(mistake: TableMistake, model: Model) -> Sides:
@@ -236,7 +256,7 @@ def fact_sentence(fact: Fact, words: AuditProse, *, told: bool = True) -> str:
         ratio=number(first),
         yours=number(first),
         ours=number(numbers[1]) if len(numbers) > 1 else "",
-        numbers=words.listed([number(value) for value in numbers]),
+        numbers=r",\; ".join(number(value) for value in numbers),
         list=words.listed([f"$c_{{{i}}} = {scientific(value)}$" for i, value in enumerate(numbers, begin)]),
     )
 

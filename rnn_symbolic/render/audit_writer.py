@@ -1,4 +1,4 @@
-r"""The blocks and the sentences of an audit, in one language: the verdict first, then what was found, each finding once.
+r"""The blocks of an audit, in one language: the verdict first, then what was found, each finding once.
 
     W_h, b_h        one sentence that says what is wrong
                     yours and the right one, side by side
@@ -20,7 +20,6 @@ from rnn_symbolic.expressions import Call, walk
 from rnn_symbolic.printing import latex_function, latex_name
 from rnn_symbolic.render.audit_prose import AuditProse, audit_prose
 from rnn_symbolic.render.audit_sentences import (
-    Sides,
     array_formula,
     fact_sentence,
     formula_of,
@@ -37,8 +36,8 @@ WHERE = frozenset({"right-through-lag", "right-up-to-T", "first-wrong-T", "singl
 """Facts that say where an error is and not what it is."""
 LOCAL, VEC, COPY = MARKS = r"\partial^{+}", r"\otimes", "^{(s)}"
 """Notation that a reader may not know."""
-MOST_PATHS = 12
-"""So many missing paths of one gradient are listed."""
+MOST_TERMS = 12
+"""So many terms of a formula, and so many paths without one, are listed."""
 
 
 class AuditWriter:
@@ -111,7 +110,10 @@ class AuditWriter:
         """What the notation means, as far as it was used."""
         tolerance = next((f.usual.tolerance for f in self.audit.findings if f.usual is not None), None)
         if tolerance is not None and "usual" in self.used:
-            yield self.words.say("read-usual", tolerance=number(tolerance))
+            steps = self.audit.model.steps if self.audit.source == "formula" else 2
+            yield self.words.say("read-usual", steps=steps, tolerance=number(tolerance))
+        if self.audit.model.is_abstract and any(f.instance or f.usual for f in self.audit.findings):
+            yield self.words.phrases["read-numbers"]
         if LOCAL in self.used:
             yield self.words.phrases["read-numerator" if self.audit.model.form == "matrix" else "read-local"]
         if VEC in self.used:
@@ -139,53 +141,50 @@ class AuditWriter:
             yield Paragraph(self.joined([self.detail(first), *self.errors(group), *self.facts(first)]))
             yield from self.usual_check(group)
             return
-        paths, others = _missing(group)
-        if paths:
-            yield from self.missing(paths)
-        if others:
-            yield from self.told(group, others)
-        if evidence := [*self.reproduced(group), *self.same(first), *self.facts(first)]:
+        yield from self.told(group)
+        facts = self.facts(first) if len({finding.facts for finding in group}) == 1 else []
+        if evidence := [*self.reproduced(group), *self.same(first), *facts]:
             yield Paragraph(self.joined(evidence))
         yield from self.instance(group)
         yield from self.usual_check(group)
 
-    def told(self, group: Sequence[Finding], parts: Sequence[Part]) -> Iterator[Block]:
-        """The sentence, both sides, the rule."""
-        sides = [sides_of(part, self.audit.model, self.words) for part in parts]
-        texts = [mistake_sentence(part, self.audit.model, self.words) for part in parts]
-        if len(parts) > 2 or (len(parts) > 1 and group[0].mistakes != tuple(part.mistake for part in parts)):
-            for part, text, side in zip(parts, texts, sides, strict=True):
-                yield Paragraph(text)
-                yield Display(self.rows(part, side))
-        else:
-            yield Paragraph(self.detail(group[0]))
-            yield Display(tuple(row for part, side in zip(parts, sides, strict=True) for row in self.rows(part, side)))
-        rules = dict.fromkeys(part.rule for part in parts)
-        yield Paragraph(self.joined([self.words.say("rule", rule=self.words.rules[rule]) for rule in rules]))
-        self.used |= {mark for mark in MARKS for side in sides if mark in f"{side.left} {side.yours} {side.right}"}
+    def told(self, group: Sequence[Finding]) -> Iterator[Block]:
+        """The sentence with both sides; of a formula its terms one by one, and the paths without a term; the rules."""
+        first = group[0]
+        whole = _whole(first)
+        terms = tuple(part for part in first.parts if part.term)
+        paths = tuple(part for part in first.parts if part.route and not part.term)
+        if whole:
+            yield Paragraph(self.detail(replace(first, parts=whole)))
+            yield Display(tuple(row for part in whole for row in self.rows(part)))
+        for part in terms[:MOST_TERMS]:
+            yield Paragraph(mistake_sentence(part, self.audit.model, self.words))
+            yield Display(self.rows(part))
+        if len(terms) > MOST_TERMS:
+            yield Paragraph(self.words.say("more-terms", count=len(terms) - MOST_TERMS))
+        if paths:
+            yield Paragraph(
+                self.words.phrases["path"] if len(paths) == 1 else self.words.say("paths", count=len(paths))
+            )
+            yield Display(
+                tuple(
+                    Row("", (part.right,), margin=route_formula(part.route), relation="") for part in paths[:MOST_TERMS]
+                )
+            )
+        if len(paths) > MOST_TERMS:
+            yield Paragraph(self.words.say("more-paths", count=len(paths) - MOST_TERMS))
+        rules = dict.fromkeys(part.rule for part in first.parts)
+        yield Paragraph(self.words.say("rule", rule=self.joined([self.words.rules[rule] for rule in rules])))
 
-    def rows(self, part: Part, sides: Sides) -> tuple[Row, ...]:
-        yours, right = self.words.phrases["yours"], self.words.phrases["theirs"]
-        if not sides.yours or not sides.right:  # a term that belongs to no path, a path without a term
-            side, note = (sides.yours, yours) if sides.yours else (sides.right, right)
-            return (Row(sides.left, (side or "0",), note=note, relation="=" if sides.left else ""),)
+    def rows(self, part: Part) -> tuple[Row, ...]:
+        """Yours and the right one; of a term that belongs to no path only yours."""
+        sides = sides_of(part, self.audit.model, self.words)
+        self.used |= {mark for mark in MARKS if mark in f"{sides.left} {sides.yours} {sides.right}"}
         relation = "=" if sides.left else ""
-        return (
-            Row(sides.left, (sides.yours,), note=yours, relation=relation),
-            Row(sides.right_left, (sides.right,), note=right, relation=relation),
-        )
-
-    def missing(self, parts: Sequence[Part]) -> Iterator[Block]:
-        """Paths that have no term, in one display."""
-        if len(parts) == 1:
-            yield Paragraph(mistake_sentence(parts[0], self.audit.model, self.words))
-        else:
-            yield Paragraph(self.words.say("paths", count=len(parts)))
-        shown = [Row("", (part.right,), margin=route_formula(part.route), relation="") for part in parts[:MOST_PATHS]]
-        if len(parts) > MOST_PATHS:
-            shown.append(Row("", (r"\cdots",), relation=""))
-        yield Display(tuple(shown))
-        yield Paragraph(self.words.say("rule", rule=self.words.rules["sum-over-paths"]))
+        yours = Row(sides.left, (sides.yours,), note=self.words.phrases["yours"], relation=relation)
+        if not sides.right:
+            return (yours,)
+        return yours, Row(sides.right_left, (sides.right,), note=self.words.phrases["theirs"], relation=relation)
 
     def untold(self, group: Sequence[Finding]) -> Iterator[Block]:
         """Right or wrong, which terms, and where; nothing of what would be right."""
@@ -210,8 +209,9 @@ class AuditWriter:
             return note_sentence(finding, words)
         if not finding.parts:
             return words.phrases["unexplained"]
-        texts = [mistake_sentence(part, model, words) for part in finding.parts]
-        if len(texts) == 2 and self.audit.source != "formula":
+        whole = _whole(finding)
+        texts = [mistake_sentence(part, model, words) for part in whole or finding.parts]
+        if len(texts) == 2 and whole:
             return words.say("several", first=texts[0], second=texts[1])
         return self.joined(texts)
 
@@ -220,9 +220,10 @@ class AuditWriter:
             return note_sentence(finding, self.words)
         if self.audit.source != "formula" or not finding.parts:
             return self.words.phrases["bad"]
-        if len(finding.parts) > 1:
-            return self.words.say("bad-terms", count=len(finding.parts))
-        return self.words.phrases["bad-term" if finding.parts[0].term else "bad-missing"]
+        terms = {part.term for part in finding.parts if part.term}
+        if len(terms) > 1:
+            return self.words.say("bad-terms", count=len(terms))
+        return self.words.phrases["bad-term" if terms else "bad-missing"]
 
     def reproduced(self, group: Sequence[Finding]) -> list[str]:
         first = group[0]
@@ -302,50 +303,41 @@ class AuditWriter:
 
 
 def groups(audit: Audit) -> list[tuple[Finding, ...]]:
-    """Findings that are not "right", those that say the same together; all of one formula's gradient together."""
+    """Findings that are not "right", those that say the same together; of a formula all that is said of a gradient."""
     found: dict[object, list[Finding]] = {}
     for finding in audit.findings:
         if finding.status == "right":
             continue
-        facts = shown_facts(finding, audit.told)
-        mistakes = finding.mistakes if audit.told else ()
-        key: object = (
-            finding.status,
-            finding.kind if audit.told else "",
-            mistakes,
-            finding.note,
-            finding.shapes,
-            facts,
-        )
+        known = finding.mistakes if audit.told else ()
+        facts = () if known else shown_facts(finding, audit.told)
+        key: object = (finding.status, known, finding.note, finding.shapes, facts)
         if audit.source == "formula":
             key = (finding.wrt, finding.status)
         found.setdefault(key, []).append(finding)
-    joined = []
-    for findings in found.values():
-        if audit.source == "formula" and len(findings) > 1:
-            parts = tuple(part for finding in findings for part in finding.parts)
-            findings = [_merged(findings, parts)]
-        joined.append(tuple(findings))
-    return joined
+    together = audit.source == "formula"
+    return [(_merged(same),) if together and len(same) > 1 else tuple(same) for same in found.values()]
 
 
-def _merged(findings: Sequence[Finding], parts: tuple[Part, ...]) -> Finding:
+def _merged(findings: Sequence[Finding]) -> Finding:
     """The findings of one formula as one."""
+    parts = tuple(part for finding in findings for part in finding.parts)
     facts = tuple(dict.fromkeys(fact for finding in findings for fact in finding.facts))
-    kinds = {finding.kind for finding in findings}
-    kind = findings[0].kind if len(kinds) == 1 else "several"
+    kind = findings[0].kind if len({finding.kind for finding in findings}) == 1 else "several"
     instance = next((finding.instance for finding in findings if finding.instance is not None), None)
     return replace(findings[0], parts=parts, facts=facts, kind=kind, instance=instance)
 
 
-def _missing(group: Sequence[Finding]) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
-    """The paths without a term, and all the other parts."""
-    parts = group[0].parts
-    paths = tuple(part for part in parts if part.mistake.code == "path")
-    return paths, tuple(part for part in parts if part.mistake.code != "path")
+def _whole(finding: Finding) -> tuple[Part, ...]:
+    """The parts that speak of the gradient as a whole; that all paths are missing does not, where there are terms."""
+    terms = any(part.term for part in finding.parts)
+    parts = (part for part in finding.parts if not part.route and not part.term)
+    return tuple(part for part in parts if not (terms and part.mistake.code == "nothing"))
 
 
 def shown_facts(finding: Finding, told: bool) -> tuple[Fact, ...]:
+    """The facts that may be said; of what is not proved wrong none that says where the error is."""
+    if finding.status != "wrong":
+        return ()
     return tuple(fact for fact in finding.facts if told or fact.code in WHERE)
 
 
