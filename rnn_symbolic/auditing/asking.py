@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from rnn_symbolic.array_functions import Array
 from rnn_symbolic.arrays import MatrixPoint
 from rnn_symbolic.auditing.cases import RELATIVE, Case
 from rnn_symbolic.auditing.conventions import other_networks
-from rnn_symbolic.auditing.points import Place, audit_points, draw, equal_sizes, usual_point
+from rnn_symbolic.auditing.points import Place, audit_points, draw, equal_sizes, scalar_point, usual_point
 from rnn_symbolic.auditing.records import Fact
 from rnn_symbolic.auditing.user_code import Adapter, Answer, call_function, run_code
 from rnn_symbolic.errors import InputError
@@ -105,7 +106,8 @@ def _asked(
             places, answers = same
             notes.append(Fact("equal-sizes", (next(iter(sizes.values())),)))
     if all(answer.error for answer in answers):
-        hint = "" if steps is not None else "; if it can do one number of steps only, say which with --steps"
+        raised = steps is None and "Error" in answers[0].error  # an exception of theirs, perhaps a shape of its own T
+        hint = "; if it can do one number of steps only, say which with --steps" if raised else ""
         raise InputError(f"{answers[0].error}{hint}")
     failed = [answer.error for answer in answers if answer.error]
     if failed:
@@ -164,3 +166,49 @@ def _same_names(answers: Sequence[Answer]) -> None:
         raise InputError("the function does not return the same gradients at every point; return all of them always")
     if any(not math.isfinite(answer.loss) for answer in answers if answer.loss is not None):
         raise InputError("the function returns a loss that is not a finite number")
+
+
+# --- their own loss --------------------------------------------------------------------------------------------------
+
+MOVE = 1e-3
+"""How far a point is moved, and half as far, for a difference of the losses that the function returns."""
+AGREES = 1e-6
+
+
+def own_loss_agrees(asked: Asked, case: Case) -> bool:
+    """Whether it is the gradient of the loss that the function returns, though not that of L.
+
+    Σ ⟨g, v⟩ against Richardson's (4 D(h/2) − D(h))/3, D(h) = (ℓ(θ + hv) − ℓ(θ − hv))/2h, along a random direction v.
+    """
+    place, point = asked.places[0], case.point
+    if asked.answers[0].loss is None or not case.goals:
+        return False
+    rng = np.random.default_rng(0)
+    shapes = {str(goal): case.sweep.shape(goal) for goal in case.goals}
+    moves = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+    if any(np.shape(case.given[goal]) != shapes[str(goal)] for goal in case.goals):
+        return False
+    along = sum(float((np.asarray(case.given[goal]) * moves[str(goal)]).sum()) for goal in case.goals)
+    steps = (MOVE, -MOVE, MOVE / 2, -MOVE / 2)
+    moved = [replace(place, point=_moved(place, point, moves, step)) for step in steps]
+    losses = [answer.loss for answer in asked.ask(moved)]
+    if any(loss is None for loss in losses):
+        return False
+    high, low, near, far = (float(loss or 0.0) for loss in losses)
+    slope = (4 * (near - far) / MOVE - (high - low) / (2 * MOVE)) / 3
+    return abs(slope - along) <= AGREES * max(abs(slope), abs(along))
+
+
+def _moved(place: Place, point: MatrixPoint, moves: Mapping[str, Array], step: float) -> MatrixPoint | Point:
+    """The point with h v added."""
+    names = {str(q): (q.name, q.step) for q in place.model.initial_states}
+    parameters = {
+        name: value + step * moves[name].reshape(np.shape(value)) if name in moves else value
+        for name, value in point.parameters.items()
+    }
+    initial = dict(point.initial)
+    for name, key in names.items():
+        if name in moves:
+            initial[key] = initial[key] + step * moves[name].reshape(np.shape(initial[key]))
+    found = replace(point, parameters=parameters, initial=initial)
+    return scalar_point(found) if isinstance(place.point, Point) else found

@@ -94,7 +94,7 @@ def _transposed(goal: Quantity) -> Part:
     name = latex_quantity(goal)
     gradient = rf"\frac{{\partial L}}{{\partial {name}}}"
     mistake = Mistake("layout", "transposed", 0)
-    return Part(mistake, gradient, rf"\left({gradient}\right)^{{\top}}", gradient, "layout")
+    return Part(mistake, "", rf"\left({gradient}\right)^{{\top}}", gradient, "layout")
 
 
 # --- terms ----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from rnn_symbolic.array_functions import Array
-from rnn_symbolic.auditing.asking import Asked, case_of
+from rnn_symbolic.auditing.asking import Asked, case_of, own_loss_agrees
 from rnn_symbolic.auditing.cases import Case, Combination
 from rnn_symbolic.auditing.catalogue import table_mistakes
 from rnn_symbolic.auditing.diagnosis import Diagnosis, Explanation, diagnose
@@ -50,6 +50,8 @@ def inspect(
     seen = [usual.get(goal) for goal in weights]  # nobody checks the gradient by an initial state that is 0
     passed = None if any(check is None for check in seen) else all(check is not None and check.passed for check in seen)
     notes = (*notes, *_loss_notes(cases))
+    if asked is not None and diagnosis.wrong and own_loss_agrees(asked, cases[0]):
+        notes = (*notes, Fact("own-loss-agrees"))
     return Audit(verdict_of(findings), findings, passed, cases[0].model, source, notes, told)
 
 

@@ -22,7 +22,7 @@ __all__ = ["KINDS", "STATUSES", "VERDICTS", "Audit", "Fact", "Finding", "Instanc
 
 @dataclass(frozen=True)
 class Part:
-    """One mistake, side by side: ``left`` = ``yours`` where it should be ``left`` = ``right``, in LaTeX.
+    """One mistake, side by side in LaTeX: ``left`` = ``yours`` where ``left`` = ``right`` belongs; no ``left``, no "=".
 
     ``rule`` is the code of the rule that gives the right one (a `table.LocalRule`, or "sum-over-paths", "linearity",
     "layout", "definition"); ``term`` is the term of a formula as it was written, empty where there is none; ``route``

@@ -58,14 +58,14 @@ def part_of(mistake: Mistake, goal: Quantity, model: Model, others: Sequence[Oth
         case SelectionMistake(code=code, number=k):
             return Part(mistake, gradient, _filled(LIMITS[code], goal, k), _right_sum(goal), "sum-over-paths")
         case ResultMistake():
-            return Part(mistake, gradient, _multiplied(mistake, gradient), gradient, "linearity")
+            return Part(mistake, "", _multiplied(mistake, gradient), gradient, "linearity")
         case LimitMistake():
-            return Part(mistake, gradient, _limited(mistake, gradient), gradient, "linearity")
+            return Part(mistake, "", _limited(mistake, gradient), gradient, "linearity")
         case LayoutMistake(code="flattened"):
             order = (r"\mathrm{columns}", r"\mathrm{rows}")
             return Part(mistake, gradient, order[0], order[1], "layout")
         case LayoutMistake():
-            return Part(mistake, gradient, rf"\left({gradient}\right)^{{\top}}", gradient, "layout")
+            return Part(mistake, "", rf"\left({gradient}\right)^{{\top}}", gradient, "layout")
         case ForwardMistake(index=index):
             return _forward(mistake, others[index], model)
     raise TypeError(f"{mistake} has no sides")
@@ -144,4 +144,4 @@ def _forward(mistake: ForwardMistake, other: OtherNetwork, model: Model) -> Part
     names = mistake.about
     base, _, step = names[0].rpartition("_")
     name = latex_quantity(Quantity(base, int(step)))
-    return Part(mistake, name, "0", name, "definition")
+    return Part(mistake, "", f"{name} = 0", name, "definition")

@@ -132,7 +132,7 @@ FACTS = {
 NOTES = {
     "precision": "It agrees with the right gradient to a relative error of <error> only: less than your digits promise, and too little to call it wrong. Was it computed in single precision, by finite differences, or with few digits?",
     "kink": "At this point the argument of a relu is exactly 0, where it has no derivative, so that nothing can be decided; choose another point.",
-    "zero": "The right gradient is exactly 0 at this point, so that the point says nothing; choose another one.",
+    "zero": "The right gradient is 0 at this point, or so small that rounding decides, so that the point says nothing; choose another one.",
     "shape": "It has the shape <given>, where <expected> is expected, and nothing that we know of makes one of the other.",
     "overflow": "The numbers leave the range of floats at this point, so that nothing can be compared; choose smaller weights or fewer steps.",
     "no-chance": "It is wrong. A known mistake would explain it, but numbers of so few digits could agree by chance, so that we do not name it; give more digits, or further points.",

@@ -23,6 +23,7 @@ from rnn_symbolic.auditing.mistakes import (
 from rnn_symbolic.auditing.records import Fact, Finding, Instance, Part
 from rnn_symbolic.auditing.sweep import arcs_of
 from rnn_symbolic.expressions import Call, Derivative, Expression, Quantity, add, walk
+from rnn_symbolic.jacobians import transposed
 from rnn_symbolic.model import Model
 from rnn_symbolic.printing import latex, latex_function, latex_name, latex_quantity
 from rnn_symbolic.render.audit_prose import AuditProse, filled
@@ -199,8 +200,13 @@ def sides_of(part: Part, model: Model, words: AuditProse) -> Sides:
         case TableMistake(code="term"):
             yours = yours.replace(r"\mathrm{with}", text("with"))
         case TableMistake() if rest := _other_terms(mistake, model):
-            right = latex(add(mistake.right, *rest)) if mistake.right is not None else right
-            yours = latex(add(*([mistake.yours] if mistake.yours is not None else []), *rest))
+            flipped = left.startswith(r"\left(")  # shown as what a gradient is multiplied by
+
+            def row(*terms: Expression) -> str:
+                return latex(transposed(add(*terms), model.names) if flipped else add(*terms))
+
+            right = row(mistake.right, *rest) if mistake.right is not None else right
+            yours = row(*([mistake.yours] if mistake.yours is not None else []), *rest)
     return Sides(left, yours, left, right)
 
 
