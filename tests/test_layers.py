@@ -57,6 +57,7 @@ FLOORS = {
     "sections": 15,  # the lines of a derivation
     "jacobian": 16,  # the state Jacobian
     "derivation": 16,
+    "induction": 18,  # any T: statements with their proofs
     "verification": 17,  # are the lines of a derivation equal, and all there?
     "matrix_checking": 17,  # against independent numbers, with arrays
     "checking": 18,  # against independent numbers
