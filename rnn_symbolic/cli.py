@@ -29,6 +29,7 @@ examples:
   rnn-symbolic derive --cell lstm --form matrix the LSTM, with matrices
   rnn-symbolic jacobian --cell gru --form matrix  the Jacobian of its state, block by block
   rnn-symbolic code --cell lstm -o lstm.py      backpropagation through time as a NumPy module
+  rnn-symbolic prove W_h --form matrix          the gradient for every T, with its proof
   rnn-symbolic article --lang zh                the article, claim by claim
 """
 DOCUMENT_FORMATS = ("latex", "text", "markdown", "json")
@@ -195,6 +196,18 @@ def build_parser() -> Parser:
     _model_options(code, form="matrix")
     code.add_argument("-o", "--output", metavar="FILE", default="-", help="write to FILE instead of standard output")
     code.add_argument("--force", action="store_true", help="overwrite an existing FILE")
+
+    prove = _command(commands, "prove", "the gradient for every T, with its proof by induction")
+    prove.add_argument("goals", nargs="*", metavar="PARAM", help="W_x, h_0, or x_s for the input of any step (all)")
+    _model_options(prove)
+    _output_options(prove, DOCUMENT_FORMATS)
+    _document_options(prove)
+    prove.add_argument(
+        "--granularity", type=one_of(*GRANULARITIES), metavar="NAME",
+        help="what a counted path visits: state, step or node (step for gated cells, state for others)",
+    )  # fmt: skip
+    prove.add_argument("--verify", action="store_true", help="compare with SymPy as well; exit 1 if anything differs")
+    prove.add_argument("--seed", type=whole_number(0), default=0, help="the random points of the checks (0)")
 
     article = _command(commands, "article", "the article, claim by claim, with computed evidence")
     _output_options(article, DOCUMENT_FORMATS, default="text")

@@ -382,6 +382,31 @@ def cells(args: argparse.Namespace) -> Outcome:
     return cell.text if cell.text.endswith("\n") else cell.text + "\n", 0
 
 
+def prove(args: argparse.Namespace) -> Outcome:
+    """``prove``: ∂L/∂θ for every T, as theorems with their proofs."""
+    from rnn_symbolic.induction.checks import MOST_STEPS, QUICK_STEPS, verify_proofs
+    from rnn_symbolic.induction.proof import prove_gradients
+    from rnn_symbolic.render.proof_document import proof_document, proof_json, proof_verification_json
+
+    if args.standalone and args.to != "latex":
+        raise InputError(f"--standalone is a LaTeX document; it does not go with --to {args.to}")
+    if args.steps is not None:
+        args.notes.append("--steps changes nothing: the proof is for every T")
+    model = _model(args, 3)
+    proofs = prove_gradients(model, dict.fromkeys(args.goals), layout=args.layout, granularity=args.granularity)
+    most = MOST_STEPS if args.verify else QUICK_STEPS
+    found = verify_proofs(proofs, symbolic=args.verify, seed=args.seed, most=most)
+    failed = any(f.status == "failed" for verification in found for f in verification.findings)
+    code = 1 if failed or (args.verify and not all(v.passed for v in found)) else 0
+    if args.to == "json":
+        records = [
+            {**proof_json(proof, args.lang), "verification": proof_verification_json(v)}
+            for proof, v in zip(proofs, found, strict=True)
+        ]
+        return json_text(records[0] if len(records) == 1 else {"derivations": records}), code
+    return _draw(proof_document(proofs, language=args.lang, verifications=found), args, model.cell), code
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome]] = {
     "derive": derive,
     "paths": paths,
@@ -391,4 +416,5 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome]] = {
     "article": article,
     "cells": cells,
     "code": code,
+    "prove": prove,
 }
