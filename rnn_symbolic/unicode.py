@@ -21,7 +21,7 @@ _COMMANDS = {
     "left": "", "right": "", "displaystyle": "", "big": "", "bigl": "", "bigr": "", "Bigl": "", "Bigr": "",
     "lVert": "‖", "rVert": "‖", "lvert": "|", "rvert": "|", "nabla": "∇", "to ": "→", "Longrightarrow": "⟹",
     "top": "ᵀ", "otimes": "⊗", "circ": "∘", "odot": "⊙", "ll": "≪", "gg": "≫", "searrow": "↘", "checkmark": "✓",
-    "nolimits": "", "limits": "", "nearrow": "↗", "Phi": "Φ", "lfloor": "⌊", "rfloor": "⌋",
+    "nolimits": "", "limits": "", "nearrow": "↗", "Phi": "Φ", "lfloor": "⌊", "rfloor": "⌋", "det": "det",
 }  # fmt: skip
 _OPENING = frozenset({"lVert", "lvert", "lfloor"})
 _CALLIGRAPHIC = {"S": "𝒮", "E": "ℰ", "L": "ℒ"}

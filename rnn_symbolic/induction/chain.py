@@ -336,7 +336,7 @@ def resolve_goal(model: Model, name: str) -> Quantity:
     """
     if name == "x_s" and model.cell.uses_input and "x_s" not in model.cell.parameters:
         return Quantity("x", 0, "s")
-    known = [*model.cell.parameters, *map(str, model.initial_states), *(["x_s"] if model.cell.uses_input else [])]
+    known = [*map(str, model.parameters), *map(str, model.initial_states), *(["x_s"] if model.cell.uses_input else [])]
     if name in known:
         return model.resolve(name)
     base, _, step = name.rpartition("_")

@@ -271,7 +271,9 @@ def _counts(proof: Proof, theorems: Iterable[Theorem], most: int) -> ProofFindin
     for theorem in theorems:
         if theorem.topic is not Topic.COUNT:
             continue
-        for T in range(1, most + 1):
+        # a recurrence begins to say something beyond its initial values
+        further = len(theorem.claims) + 1 if theorem.kind == "recurrence" else 0
+        for T in range(1, most + further + 1):
             for line in theorem.lines:
                 for env in line.instances({"T": T}):
                     before, after = (worth(term, env, ring) for term in (line.before, line.after))

@@ -64,7 +64,9 @@ class Proof:
         """The gradient as the double sum: for this cell where it is short, else with named derivatives."""
         theorem = self.theorem(Topic.GRADIENT)
         own = theorem.part(Piece.CELL).lines
-        return own[-1] if own else theorem.claims[-1]
+        if not own:
+            return theorem.claims[-1]
+        return Line(own[-1].why, own[0].before, own[-1].after, own[-1].ranges, algebra=False)
 
     def verify(self, *, symbolic: bool = False, seed: int = 0) -> ProofVerification:
         """Every line in words and in numbers for T = 1 … 6, and the explicit derivations; ``symbolic`` adds SymPy."""

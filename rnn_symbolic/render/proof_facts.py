@@ -127,7 +127,7 @@ def _about_bound(theorem: Theorem, proof: Proof, words: ProofProse) -> Iterator[
     if q is None:
         unbounded = _unbounded_slopes(proof)
         for name in unbounded:
-            yield words.say("gamma-unbounded", function=f"${FUNCTIONS[name].latex}$")
+            yield words.say("gamma-unbounded", function=f"${latex(Call(name, Quantity('z')))}$")
         if theorem.kind == "steps" and not unbounded:
             yield texts["remark-bound-gates"]
         return
