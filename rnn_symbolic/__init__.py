@@ -19,6 +19,7 @@ _HOME = {
     "InputError": "errors",
     "Model": "model",
     "Path": "graph",
+    "Proof": "induction.proof",
     "StateJacobian": "jacobian",
     "Verdict": "checking",
     "check_gradient": "checking",
@@ -30,6 +31,7 @@ _HOME = {
     "iter_paths": "paths",
     "list_paths": "paths",
     "parse_cell": "cells",
+    "prove_gradient": "induction.proof",
     "unroll": "model",
 }
 """Where each public name lives: it is imported when it is first used (PEP 562)."""
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     from rnn_symbolic.errors import InputError as InputError
     from rnn_symbolic.gradients import gradients_at as gradients_at
     from rnn_symbolic.graph import Path as Path
+    from rnn_symbolic.induction.proof import Proof as Proof
+    from rnn_symbolic.induction.proof import prove_gradient as prove_gradient
     from rnn_symbolic.jacobian import StateJacobian as StateJacobian
     from rnn_symbolic.model import Model as Model
     from rnn_symbolic.model import unroll as unroll
