@@ -395,7 +395,7 @@ def prove(args: argparse.Namespace) -> Outcome:
     model = _model(args, 3)
     proofs = prove_gradients(model, dict.fromkeys(args.goals), layout=args.layout, granularity=args.granularity)
     most = MOST_STEPS if args.verify else QUICK_STEPS
-    found = verify_proofs(proofs, symbolic=args.verify, seed=args.seed, most=most)
+    found = verify_proofs(proofs, symbolic=args.verify, seed=args.seed, most=most, again=args.verify)
     failed = any(f.status == "failed" for verification in found for f in verification.findings)
     code = 1 if failed or (args.verify and not all(v.passed for v in found)) else 0
     if args.to == "json":

@@ -201,22 +201,7 @@ def count(model: Model, goal: Quantity, granularity: str) -> Theorem:
     recurrence, closed = _described(numbers.total, most, 1)
     _, more = _described(numbers.new, most, 2)
     if closed is None or more is None:
-        order = len(recurrence)
-        start = tuple(
-            Line(Why.TABLE, PathCount(Place("", n)), Number(Fraction(numbers.total(n)))) for n in range(1, order + 1)
-        )
-        after = plus(
-            *(
-                times(*(() if c == 1 else (Number(c),)), PathCount(place.plus(-i)))
-                for i, c in enumerate(recurrence, 1)
-                if c
-            )
-        )
-        later = Range("T", Place("", order + 1), LAST)
-        claim = Line(
-            Why.CLAIM, PathCount(place), after, (Range("s", FIRST, LAST.plus(-order)),) if goal.index else (later,)
-        )
-        return Theorem(Topic.COUNT, (claim, *start), (), goal, "recurrence", facts)
+        return _by_recurrence(numbers, recurrence, facts)
     claim = Line(Why.CLAIM, PathCount(place), closed.term(place), ranges)
     n = Place("n")
     base = Line(Why.TABLE, PathCount(FIRST), Number(Fraction(numbers.total(1))))
@@ -237,6 +222,19 @@ def count(model: Model, goal: Quantity, granularity: str) -> Theorem:
         Part(Piece.CONCLUSION),
     )
     return Theorem(Topic.COUNT, (claim,), parts, goal, goal_kind(goal), facts)
+
+
+def _by_recurrence(numbers: PathNumbers, recurrence: Numbers, facts: dict[str, object]) -> Theorem:
+    """N_n = Σ_i c_i N_{n−i}, with its initial values."""
+    order, goal = len(recurrence), numbers.goal
+    place = INPUT_STEPS if goal.index else Place("n")
+    terms = [
+        times(*(() if c == 1 else (Number(c),)), PathCount(place.plus(-i))) for i, c in enumerate(recurrence, 1) if c
+    ]
+    later = Range("s", FIRST, LAST.plus(-order)) if goal.index else Range("n", Place("", order + 1), LAST)
+    claim = Line(Why.CLAIM, PathCount(place), plus(*terms), (later,))
+    start = (Line(Why.TABLE, PathCount(Place("", n)), Number(Fraction(numbers.total(n)))) for n in range(1, order + 1))
+    return Theorem(Topic.COUNT, (claim, *start), (), goal, "recurrence", facts)
 
 
 def goal_kind(goal: Quantity) -> str:

@@ -152,9 +152,7 @@ def _initial_premises(chain: Chain, carried: Term) -> tuple[Line, ...]:
         own = [chain.block(block, at) for block in chain.entries_at(n)]
         through = [times(chain.jacobian(m, at), chain.total(at.plus(-m))) for m in chain.lags if n - m >= 1]
         if own or through:
-            first.append(
-                Line(Why.CHAIN_RULE, chain.total(at), plus(*own, *through), (Range("t", at, at), Range("t", at, LAST)))
-            )
+            first.append(Line(Why.CHAIN_RULE, chain.total(at), plus(*own, *through)))
     later = (Range("t", Place("", max(chain.lags) + 1), LAST),)
     return (*first, Line(Why.CHAIN_RULE, chain.total(NOW), carried, later))
 
@@ -223,4 +221,5 @@ def gradient(chain: Chain) -> Theorem:
     claim = Line(Why.CLAIM, total, double_sum(chain), ranges)
     if claim.after != inserted:
         lines.append(Line(Why.DISTRIBUTE, inserted, claim.after, ranges))
-    return Theorem(Topic.GRADIENT, (claim,), (Part(Piece.DIRECT, tuple(lines)),), chain.goal, chain.kind)
+    kind = chain.kind if chain.single else f"{chain.kind}-lags"
+    return Theorem(Topic.GRADIENT, (claim,), (Part(Piece.DIRECT, tuple(lines)),), chain.goal, kind)

@@ -38,7 +38,7 @@ def facts_of(theorem: Theorem, proof: Proof, words: ProofProse) -> dict[str, str
     """What fills the places of a theorem's words; "kind" chooses among the wordings."""
     model, free, kind = proof.model, commutes(proof.model), theorem.kind
     found: dict[str, str] = {}
-    if theorem.topic in (Topic.GRADIENT, Topic.BACKWARD) and kind == "parameter" and model.losses == "last":
+    if theorem.topic in (Topic.GRADIENT, Topic.BACKWARD) and kind.startswith("parameter") and model.losses == "last":
         kind = "last"
     if theorem.topic in (Topic.TRANSITION, Topic.STATE):
         found["transition"] = latex(proof.chain.transition(NOW, THEN)) if proof.chain.joint else ""

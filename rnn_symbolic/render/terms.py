@@ -140,7 +140,7 @@ def term_latex(term: Term, free: bool = False) -> str:
         case Steps(place):
             return place_latex(place)
         case Transition(of, wrt):
-            return rf"\Phi_{{{place_latex(of)},{place_latex(wrt)}}}"
+            return rf"\Phi({place_latex(of)},\,{place_latex(wrt)})"
         case Truncated(goal, kind, stacked):
             mark = r"\tau" if kind == "lag" else r"\mathrm{detach}"
             return rf"\Bigl[{latex(Derivative(Quantity('L'), goal, stacked=stacked))}\Bigr]_{{{mark}}}"
