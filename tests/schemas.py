@@ -146,7 +146,7 @@ DERIVE = document(**_DERIVATION)
 DERIVE_SEVERAL = document(derivations=array(record(**_DERIVATION), 2))
 
 _PROOF_FINDING = record(
-    check={"enum": ["structure", "words", "numbers", "derivation", "counts", "slopes", "sympy"]},
+    check={"enum": ["structure", "symbolic", "words", "numbers", "derivation", "counts", "slopes", "sympy"]},
     status={"enum": ["passed", "failed", "skipped"]},
     number=COUNT,
     error=NUMBER,

@@ -36,6 +36,7 @@ from rnn_symbolic.induction.readings import NumberReading, SymPyReading
 from rnn_symbolic.induction.records import Line, Part, Piece, Theorem, Topic, Why
 from rnn_symbolic.induction.rings import mentions, worth
 from rnn_symbolic.induction.slopes import is_certified, poly, slope_bound, slope_in_v
+from rnn_symbolic.induction.symbolic import NotNormal, at, closed, normal, symbolic_lines
 from rnn_symbolic.induction.terms import (
     ChunkStart,
     Gamma,
@@ -765,3 +766,56 @@ def test_all_statements_at_once() -> None:
             prove_gradients(fresh)
             best = min(best, time.perf_counter() - started)
         assert best < limit, (model, best)
+
+
+# --- for symbolic t ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell", [name for name in CELLS if name != "no state"])
+def test_algebra_holds_for_symbolic_steps(cell: str) -> None:
+    seen: set[tuple[Topic, Why]] = set()
+    for losses in ("all", "mean"):
+        for proof in proofs_of(cell, "matrix", losses=losses):
+            for theorem in proof.theorems:
+                for line, holds in symbolic_lines(theorem):
+                    assert holds, (theorem.topic, line.why)
+                    seen.add((theorem.topic, line.why))
+    if cell in ("elman", "lstm"):
+        steps = {Why.RECURRENCE, Why.HYPOTHESIS, Why.DISTRIBUTE, Why.JOIN_LEFT, Why.LAST_TERM, Why.EMPTY}
+        assert {why for topic, why in seen if topic is Topic.LEMMA} == steps
+        assert {
+            (Topic.TRANSITION, Why.HYPOTHESIS),
+            (Topic.BACKWARD, Why.EXCHANGE),
+            (Topic.ADJOINT, Why.JOIN_RIGHT),
+        } < seen
+
+
+@pytest.mark.parametrize("spoil", [later_start, earlier_end, product_from_k, product_too_short, without_last_term])
+def test_a_spoiled_line_of_an_induction_is_refused_for_symbolic_steps(spoil: Spoiler) -> None:
+    refused = tried = 0
+    for theorem in prove_gradient("elman", "W_h").theorems:
+        for i, part in enumerate(theorem.parts):
+            for j, line in enumerate(part.lines):
+                wrong = replace(line, after=rebuilt(line.after, spoil))
+                if (
+                    wrong == line
+                    or part.piece is not Piece.STEP
+                    or theorem.topic not in (Topic.LEMMA, Topic.TRANSITION)
+                ):
+                    continue
+                lines = (*part.lines[:j], wrong, *part.lines[j + 1 :])
+                parts_ = (*theorem.parts[:i], replace(part, lines=lines), *theorem.parts[i + 1 :])
+                found = {id(line): holds for line, holds in symbolic_lines(replace(theorem, parts=parts_))}
+                if id(wrong) in found:  # a chain rule is no algebra
+                    tried += 1
+                    refused += not found[id(wrong)]
+    assert tried == refused > 0
+
+
+def test_ranges_are_closed_and_have_no_capture() -> None:
+    one, k, t, T = Place("", 1), Place("k"), Place("t"), Place("T")
+    assert closed(frozenset({(one, k), (k, t), (t, T)})) == closed(frozenset({(one, k), (k, T), (k, t), (t, T)}))
+    with pytest.raises(AssertionError):
+        at(Sum("k", one, t, Quantity("b", 0, "k")), "t", k)
+    with pytest.raises(NotNormal):
+        normal(Norm(Quantity("b", 0, "t")), {})

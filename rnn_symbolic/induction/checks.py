@@ -1,5 +1,6 @@
 r"""What is checked of a proof for every T: each line for T = 1 … 6, in readings that know nothing of each other.
 
+- symbolic: for symbolic t and T, lines that are algebra have equal normal forms (the induction steps among them);
 - words: letters that do not commute; equality there is equality for all matrices, from the premises alone;
 - numbers: every named derivative by complex steps of the forward pass, at a random point with h_0 ≠ 0;
 - derivation: the terms of the double sum against the paths of the explicit derivation, group by group;
@@ -29,6 +30,7 @@ from rnn_symbolic.induction.readings import Counts, Readings, SymPyReading, clos
 from rnn_symbolic.induction.records import Line, Theorem, Topic, Why
 from rnn_symbolic.induction.rings import depends_on_last_step, worth
 from rnn_symbolic.induction.slopes import is_certified, slope_bound
+from rnn_symbolic.induction.symbolic import symbolic_lines
 from rnn_symbolic.model import Model
 from rnn_symbolic.paths import graph, iter_paths
 
@@ -45,6 +47,7 @@ class ProofCheck(Enum):
     """What was checked; each value is the check's stable code."""
 
     STRUCTURE = "structure"
+    SYMBOLIC = "symbolic"
     WORDS = "words"
     NUMBERS = "numbers"
     DERIVATION = "derivation"
@@ -113,7 +116,7 @@ def verify_proofs(
         own = [theorem for theorem in proof.theorems if not any(theorem is other for other in seen)]
         seen += own
         findings = [_structure(proof)] if again else []
-        findings.append(_words(proof, own, most))
+        findings += [_symbolic(own), _words(proof, own, most)]
         findings += _numbers(proof, own, readings, most)
         findings.append(_counts(proof, own, most))
         slopes = _slopes(own)
@@ -143,6 +146,18 @@ def _structure(proof: Proof) -> ProofFinding:
     if len(proof.theorems) != len(again):
         return ProofFinding(ProofCheck.STRUCTURE, "failed", number, detail="a theorem is missing, or doubled")
     return ProofFinding(ProofCheck.STRUCTURE, "passed", number)
+
+
+# --- for symbolic t ---
+
+
+def _symbolic(theorems: Iterable[Theorem]) -> ProofFinding:
+    number, failed = 0, ""
+    for theorem in theorems:
+        for line, holds in symbolic_lines(theorem):
+            number += 1
+            failed = failed or ("" if holds else f"{theorem.topic.value}, {line.why.value}")
+    return ProofFinding(ProofCheck.SYMBOLIC, "failed" if failed else "passed", number, detail=failed)
 
 
 # --- words ----------------------------------------------------------------------------------------------------------

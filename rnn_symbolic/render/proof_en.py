@@ -225,6 +225,7 @@ ENGLISH = ProofProse(
         "and": " and ",
         "checked": "What was checked",
         "checked-structure": "Every theorem is the one that the cell's table gives: <number> lines.",
+        "checked-symbolic": "For symbolic $t$ and $T$: <number> lines that are algebra, the induction steps among them, have equal normal forms, in which sums and ordered products stay what they are.",
         "checked-words": "In words: <number> instances of the lines for $T = 1, \\dots, <T>$ hold as identities between sums of words of letters that do not commute, which is for all matrices, from the premises alone.",
         "checked-numbers": "In numbers: <number> instances agree at random points (seed <seed>, initial states not 0, relative error <error>), each named derivative by complex steps of the forward pass, truncated ones with the earlier states held.",
         "checked-derivation": "The double sum agrees with the explicit derivation for $T = 1, \\dots, <T>$, in all and for each pair of a loss and an entry step: <number> comparisons (relative error <error>).",

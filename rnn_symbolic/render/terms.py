@@ -132,7 +132,8 @@ def term_latex(term: Term, free: bool = False) -> str:
             return rf"\frac{{{term_latex(above, free)}}}{{{term_latex(below, free)}}}"
         case Norm(of):
             left, right = (r"\lvert ", r"\rvert") if free else (r"\lVert ", r"\rVert")
-            return f"{left}{term_latex(of, free)}{right}"
+            inner = term_latex(of, free)
+            return f"{left}{{{inner}}}{right}" if THIN in inner else f"{left}{inner}{right}"  # a norm is not broken
         case Greatest(index, low, high, body):
             return rf"\max_{{{place_latex(low)} \le {index} \le {place_latex(high)}}} {term_latex(body, free)}"
         case Share():
