@@ -380,3 +380,13 @@ def test_a_claim_reads_in_json_as_in_the_document() -> None:
         if step["part"] == "claim" and step["theorem"] == "gradient":
             assert step["text"] in text
     assert json.dumps(record)
+
+
+def test_help_and_nonsense(run: Run) -> None:
+    """`decent` is the assertion: one line, no traceback."""
+    assert run("prove", "--help").out.startswith("usage: rnn-symbolic prove")
+    for text in ("", "--", "\x00", "W_x\n", "$W_x$", "../W_x", "x_", "x_-1", "L", "0", "☃", "h_0_0"):
+        assert run("prove", text).code == 2 or text == "--"
+        for option in ("--cell", "--layout", "--granularity", "--seed", "--lang", "--to", "--notation"):
+            right = (option, text) == ("--seed", "0")
+            assert run("prove", "W_x", f"{option}={text}").code == (0 if right else 2), (option, text)

@@ -258,7 +258,7 @@ def _explicit(proof: Proof, ring: Any, T: int) -> tuple[int, float, str]:
         derivation = derive_gradient(model, goal, granularity="step")
         found = worth(proof.result.after, env, ring)
         explicit = derivation.result.number(ring.valuation)
-        if proof.layout and proof.result.why in (Why.OUTER, Why.LAYOUT, Why.TABLE):
+        if proof.layout and proof.result.why in (Why.OUTER, Why.LAYOUT, Why.TABLE, Why.POWERS):
             explicit = arranged(ring.valuation.path_total(graph(model, goal, "step")).value, proof.layout)
         elif proof.model.form == "matrix" or not isinstance(explicit, float | int):
             explicit = as_row(ring.valuation.path_total(graph(model, goal, "step")).value)
@@ -339,7 +339,7 @@ def _sympy(proof: Proof) -> ProofFinding:
     if proof.model.form == "matrix" or (chain.entries and not (chain.single and not chain.joint.startswith("("))):
         return ProofFinding(ProofCheck.SYMPY, "skipped", detail="for one scalar state that looks back one step")
     number, ring = 0, SymPyReading()
-    term = proof.result.after if proof.result.why in (Why.TABLE, Why.COLLECT) else double_sum(chain)
+    term = proof.result.after if proof.result.why in (Why.TABLE, Why.COLLECT, Why.POWERS) else double_sum(chain)
     for T in range(1, SYMPY_STEPS + 1):
         for s in range(1, T + 1) if chain.kind == "input" else (0,):
             model = model_of(proof, T)

@@ -25,6 +25,7 @@ from rnn_symbolic.induction.terms import (
     Term,
     Times,
     Transposed,
+    indices,
     is_leaf,
     plus,
     rebuilt,
@@ -60,12 +61,30 @@ def cell_lines(chain: Chain, layout: str) -> tuple[Line, ...]:
             return ()
         first = Line(Why.TABLE, chain.gradient, source, ranges, algebra=False)
         power = collected(source)
-        return (first,) if power is None else (first, Line(Why.COLLECT, source, power, ranges, algebra=False))
+        why = Why.POWERS if power == with_powers(source) else Why.COLLECT
+        return (first,) if power is None else (first, Line(why, source, power, ranges, algebra=False))
     by_matrix = chain.model.is_matrix(chain.goal)
     goal = Derivative(Quantity("L"), chain.goal)
     left = Transpose(goal) if layout == "gradient" else goal
     why = Why.OUTER if by_matrix else Why.LAYOUT if layout == "gradient" else Why.TABLE
-    return (Line(why, left, laid_out(source, layout, by_matrix, chain.model.names), ranges, algebra=False),)
+    first = Line(why, left, laid_out(source, layout, by_matrix, chain.model.names), ranges, algebra=False)
+    power = with_powers(first.after)
+    return (first,) if power is None else (first, Line(Why.POWERS, first.after, power, ranges, algebra=False))
+
+
+def with_powers(term: Term) -> Term | None:
+    """Products of equal factors, with nothing between them, as powers; None where there is none."""
+    found = rebuilt(term, _power)
+    return found if found != term else None
+
+
+def _power(part: Term) -> Term:
+    match part:
+        case Ordered(_, Place(low, above, ""), Place(high, top, ""), body) if is_leaf(body) and not indices(body):
+            return Raised(body, Place(high, top - above + 1, low))
+        case Times(factors):
+            return times(*factors)
+    return part
 
 
 def collected(term: Term) -> Term | None:
@@ -84,9 +103,7 @@ def _collect(part: Term) -> Term:
                 powers = (Raised(weight, exponent) for weight in fixed)
                 slopes = (Ordered(index, part.low, part.high, multiply(*rest)),) if rest else ()
                 return times(*powers, *slopes)
-        case Times(factors):
-            return times(*factors)
-    return part
+    return _power(part)
 
 
 # --- layouts --------------------------------------------------------------------------------------------------------

@@ -30,9 +30,7 @@ from rnn_symbolic.induction.terms import (
 from rnn_symbolic.model import Model
 from rnn_symbolic.numeric import Key
 from rnn_symbolic.paths import graph
-from rnn_symbolic.sections import Plan
-from rnn_symbolic.valuation import Valuation
-from rnn_symbolic.verification import stand_in
+from rnn_symbolic.valuation import Valuation, stand_in_valuation
 
 TOLERANCE = 1e-9
 LEAST = 1e-3
@@ -104,9 +102,17 @@ class Readings:
         """Terms about a goal at the random point of a model; with ``calm_by``, where that bound is small."""
         key = (model.steps, calm_by is not None)
         if key not in self._valuations:
-            found = stand_in(Plan(model, "step"), self.seed)
+            found = self._stand_in(model)
             self._valuations[key] = found if calm_by is None else calm(found, calm_by)
         return NumberReading(Chain(model, goal), self._valuations[key])
+
+    def _stand_in(self, model: Model) -> Any:
+        """Floats where everything is one number; arrays elsewhere, NumPy with them."""
+        if model.form == "scalar" and len(model.cell.states) < 2:
+            return stand_in_valuation(model, self.seed)
+        from rnn_symbolic.matrix_valuation import stand_in_matrix_valuation
+
+        return stand_in_matrix_valuation(model, self.seed)
 
 
 def calm(valuation: Any, bound: Term) -> Any:

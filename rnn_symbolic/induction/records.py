@@ -32,6 +32,7 @@ class Why(Enum):
     THEOREM = "theorem"  # a statement proved before
     TABLE = "table"  # the local derivatives of the cell
     COLLECT = "collect"  # numbers commute
+    POWERS = "powers"  # Π_j W = W^{t−k}: equal factors
     LAYOUT = "layout"  # (A B)ᵀ = Bᵀ Aᵀ
     OUTER = "outer"  # by a matrix: an outer product
     SPLIT = "split"  # the first term by itself

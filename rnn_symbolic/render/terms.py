@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from rnn_symbolic.expressions import MINUS_ONE, Add, Derivative, Expression, Identity, Number, Quantity
+from rnn_symbolic.expressions import MINUS_ONE, Add, Derivative, Expression, Identity, Number, Quantity, Transpose
 from rnn_symbolic.induction.records import Line, Range
 from rnn_symbolic.induction.terms import (
     Borders,
@@ -172,7 +172,11 @@ def _body(body: Term, free: bool) -> str:
 def _is_atom(term: Term) -> bool:
     if isinstance(term, Norm | Gamma):
         return True
-    return is_leaf(term) and (not isinstance(term, Number) or (term.value >= 0 and term.value.denominator == 1))
+    return (
+        is_leaf(term)
+        and not isinstance(term, Transpose)
+        and (not isinstance(term, Number) or (term.value >= 0 and term.value.denominator == 1))
+    )
 
 
 def _product(factors: Sequence[Term], free: bool) -> str:
