@@ -23,7 +23,6 @@ _COMMANDS = {
     "top": "ᵀ", "otimes": "⊗", "circ": "∘", "odot": "⊙", "ll": "≪", "gg": "≫", "searrow": "↘", "checkmark": "✓",
     "nolimits": "", "limits": "", "nearrow": "↗", "Phi": "Φ", "lfloor": "⌊", "rfloor": "⌋", "det": "det",
 }  # fmt: skip
-_OPENING = frozenset({"lVert", "lvert", "lfloor"})
 _CALLIGRAPHIC = {"S": "𝒮", "E": "ℰ", "L": "ℒ"}
 _TOKEN = re.compile(r"\\([A-Za-z]+|.)|([{}_^'~&])|([^\\{}_^'~&]+)", re.DOTALL)
 
@@ -116,9 +115,6 @@ def _plain_token(tokens: list[str], i: int) -> tuple[str, int]:
         return "" if name == "!" else " ", i + 1
     if name in ("\\", "{", "}", "%", "|", "#", "_"):
         return {"\\": " ", "|": "‖"}.get(name, name), i + 1
-    if name in _OPENING and i + 1 < len(tokens):  # the space ends the command's name
-        tokens[i + 1 : i + 2] = [tokens[i + 1].lstrip()] if tokens[i + 1].strip() else []
-        return _COMMANDS[name], i + 1
     if name in _COMMANDS:
         return _COMMANDS[name], i + 1
     raise ValueError(f"\\{name} is not in the formula vocabulary")

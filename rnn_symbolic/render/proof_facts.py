@@ -142,7 +142,7 @@ def _about_bound(theorem: Theorem, proof: Proof, words: ProofProse) -> Iterator[
             threshold = r"1/\gamma" if name == "sigma" else latex_fraction(1 / (slope_bound(name).gamma or Fraction(1)))
             text = texts["remark-bound-weights"].replace("<W>", latex_quantity(weight))
             text = text.replace("<threshold>", threshold)
-            yield text.replace(r"\lVert ", r"\lvert ").replace(r"\rVert", r"\rvert") if free else text
+            yield text.replace(r"\lVert", r"\lvert").replace(r"\rVert", r"\rvert") if free else text
     if not free:
         yield texts["remark-bound-radius"].replace("<matrix>", f"${RADIUS_MATRIX}$")
         yield texts["remark-bound-determinant"]

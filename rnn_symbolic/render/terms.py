@@ -64,7 +64,7 @@ def place_latex(when: When) -> str:
         case ChunkStart(of, _, offset):
             return rf"\kappa({place_latex(of)})" + (f"{offset:+d}" if offset else "")
         case Borders(of, length):
-            return rf"\lfloor ({place_latex(of.plus(-1))})/{_index(length)}\rfloor"
+            return rf"\lfloor({place_latex(of.plus(-1))})/{_index(length)}\rfloor"
 
 
 def _index(name: str) -> str:
@@ -130,10 +130,9 @@ def term_latex(term: Term, free: bool = False) -> str:
             return f"{text if _is_atom(base) else f'({text})'}^{{{place_latex(exponent)}}}"
         case Over(above, below):
             return rf"\frac{{{term_latex(above, free)}}}{{{term_latex(below, free)}}}"
-        case Norm(of):
-            left, right = (r"\lvert ", r"\rvert") if free else (r"\lVert ", r"\rVert")
-            inner = term_latex(of, free)
-            return f"{left}{{{inner}}}{right}" if THIN in inner else f"{left}{inner}{right}"  # a norm is not broken
+        case Norm(of):  # in braces: a norm is not broken
+            left, right = (r"\lvert", r"\rvert") if free else (r"\lVert", r"\rVert")
+            return f"{left}{{{term_latex(of, free)}}}{right}"
         case Greatest(index, low, high, body):
             return rf"\max_{{{place_latex(low)} \le {index} \le {place_latex(high)}}} {term_latex(body, free)}"
         case Share():
