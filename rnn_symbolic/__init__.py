@@ -20,6 +20,7 @@ _HOME = {
     "InputError": "errors",
     "Model": "model",
     "Path": "graph",
+    "Proof": "induction.proof",
     "StateJacobian": "jacobian",
     "Verdict": "checking",
     "audit": "auditing.auditor",
@@ -32,6 +33,7 @@ _HOME = {
     "iter_paths": "paths",
     "list_paths": "paths",
     "parse_cell": "cells",
+    "prove_gradient": "induction.proof",
     "unroll": "model",
 }
 """Where each public name lives: it is imported when it is first used (PEP 562)."""
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from rnn_symbolic.errors import InputError as InputError
     from rnn_symbolic.gradients import gradients_at as gradients_at
     from rnn_symbolic.graph import Path as Path
+    from rnn_symbolic.induction.proof import Proof as Proof
+    from rnn_symbolic.induction.proof import prove_gradient as prove_gradient
     from rnn_symbolic.jacobian import StateJacobian as StateJacobian
     from rnn_symbolic.model import Model as Model
     from rnn_symbolic.model import unroll as unroll

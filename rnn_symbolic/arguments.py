@@ -153,6 +153,12 @@ def model_options(parser: Parser, form: str | None = "scalar") -> None:
     group.add_argument("--max-steps", type=whole_number(1), default=10_000, metavar="N", help="the limit on T (10000)")
 
 
+def document_options(parser: Parser) -> None:
+    """What commands that print a document have besides."""
+    parser.add_argument("--standalone", action="store_true",
+                        help="LaTeX that compiles as it is (pdflatex; xelatex for zh)")  # fmt: skip
+
+
 def output_options(parser: Parser, formats: Sequence[str], default: str | None = None) -> None:
     """Where the result goes, and how it is written."""
     group = parser.add_argument_group("output")

@@ -18,6 +18,7 @@ from rnn_symbolic.arguments import (
     TABLE_FORMATS,
     Parser,
     add_command,
+    document_options,
     model_options,
     one_of,
     output_options,
@@ -28,6 +29,7 @@ from rnn_symbolic.audit_command import add_audit
 from rnn_symbolic.errors import InputError, NumericalFailure, suggest
 from rnn_symbolic.exercise_command import add_exercise
 from rnn_symbolic.output import abandon, refuse_output, tell, write_output
+from rnn_symbolic.prove_command import add_prove
 
 PROGRAM = "rnn-symbolic"
 EXAMPLES = """\
@@ -42,11 +44,13 @@ examples:
   rnn-symbolic derive --cell lstm --form matrix the LSTM, with matrices
   rnn-symbolic jacobian --cell gru --form matrix  the Jacobian of its state, block by block
   rnn-symbolic code --cell lstm -o lstm.py      backpropagation through time as a NumPy module
+  rnn-symbolic prove W_h --form matrix          the gradient for every T, with its proof
+  rnn-symbolic prove W_x --coq -o elman.v       the same as a proof for Coq
   rnn-symbolic audit --help                     find the wrong term in a gradient of yours
   rnn-symbolic exercise --seed 1                a problem sheet; with --key its verified solution
   rnn-symbolic article --lang zh                the article, claim by claim
 """
-HOMES = {"audit": "audit_command", "exercise": "exercise_command"}
+HOMES = {"audit": "audit_command", "exercise": "exercise_command", "prove": "prove_command"}
 """The module of a command, where it is not `commands`."""
 
 
@@ -65,7 +69,7 @@ def build_parser() -> Parser:
     derive.add_argument("goals", nargs="*", metavar="PARAM", help="W_x, h_0, x_2, h_3 … (all parameters when none)")
     model_options(derive)
     output_options(derive, DOCUMENT_FORMATS)
-    _document_options(derive)
+    document_options(derive)
     derive.add_argument("--depth", type=whole_number(1), default=2, help="1 abstract, 2 derivation, 3 lecture (2)")
     derive.add_argument("--all", action="store_true", help="elide nothing, however large T is")
     _path_limit(derive)
@@ -134,12 +138,13 @@ def build_parser() -> Parser:
     code.add_argument("-o", "--output", metavar="FILE", default="-", help="write to FILE instead of standard output")
     code.add_argument("--force", action="store_true", help="overwrite an existing FILE")
 
+    add_prove(commands)
     add_audit(commands)
     add_exercise(commands)
 
     article = add_command(commands, "article", "the article, claim by claim, with computed evidence")
     output_options(article, DOCUMENT_FORMATS, default="text")
-    _document_options(article)
+    document_options(article)
 
     cells = add_command(commands, "cells", "the built-in cells; the text of one, ready to be changed")
     cells.add_argument("name", nargs="?", metavar="NAME", help="print this cell's text (a built-in's name, or a file)")
@@ -156,11 +161,6 @@ def _path_limit(parser: Parser) -> None:
     parser.add_argument(
         "--max-paths", type=whole_number(1), default=20_000, metavar="N", help="the limit on paths written out (20000)"
     )
-
-
-def _document_options(parser: Parser) -> None:
-    parser.add_argument("--standalone", action="store_true",
-                        help="LaTeX that compiles as it is (pdflatex; xelatex for zh)")  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

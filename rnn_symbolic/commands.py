@@ -47,7 +47,7 @@ def _shapes(cell: Cell, source: str) -> Shapes:
         raise CellError(f"{source!r}, {error}") from None
 
 
-def _model(args: argparse.Namespace, steps: int | None = None, *, numbers: bool = False) -> Model:
+def model_of(args: argparse.Namespace, steps: int | None = None, *, numbers: bool = False) -> Model:
     """The model that the options describe; where numbers are needed σ is logistic and the loss squared."""
     activation = args.activation or ("logistic" if numbers else "sigma")
     loss = args.loss or ("squared" if numbers else "abstract")
@@ -114,7 +114,7 @@ def derive(args: argparse.Namespace) -> Outcome:
         raise InputError(f"--depth {args.depth}: there are 1 (abstract), 2 (derivation) and 3 (lecture)")
     if args.standalone and args.to != "latex":
         raise InputError(f"--standalone is a LaTeX document; it does not go with --to {args.to}")
-    model = _model(args)
+    model = model_of(args)
     goals = _goals(model, args)
     derivations = derive_gradients(
         model,
@@ -159,9 +159,9 @@ def _point(args: argparse.Namespace, *, need_targets: bool = True) -> tuple[Mode
 
     cell = cell_of(args)
     if args.steps is not None and args.steps > args.max_steps:
-        _model(args)  # refuses, with the limit
+        model_of(args)  # refuses, with the limit
     point, steps = read_values(args.values, cell, steps=args.steps, form=args.form, need_targets=need_targets)
-    return _model(args, steps, numbers=True), point
+    return model_of(args, steps, numbers=True), point
 
 
 def _valuation(model: Model, point: Any) -> Any:
@@ -191,7 +191,7 @@ def paths(args: argparse.Namespace) -> Outcome:
         several = args.granularity == "step" and len(model.cell.states) > 1
         valuation = _arrays(model, point) if several else _valuation(model, point)
     else:
-        model = _model(args)
+        model = model_of(args)
     survey = survey_paths(
         model,
         args.goal,
@@ -232,7 +232,7 @@ def check(args: argparse.Namespace) -> Outcome:
         model, point = _point(args)
         verdicts = check_gradient(model, _goals(model, args) or None, point)
     else:
-        model = _model(args, numbers=True)
+        model = model_of(args, numbers=True)
         point, goals = None, _goals(model, args) or None
         _refuse_large(model, args)
         verdicts = check_at_random(model, goals, args.seed or 0, sizes=args.sizes, batch=args.batch)
@@ -264,7 +264,7 @@ def code(args: argparse.Namespace) -> Outcome:
     """``code``: a standalone module with ``loss_and_gradients``."""
     from rnn_symbolic.codegen.compiled import source_of
 
-    model = _model(args, numbers=True)
+    model = model_of(args, numbers=True)
     for option, given in (("--steps", args.steps), ("--layout", args.layout != "gradient")):
         if given:
             why = "the code is for any T" if option == "--steps" else "a gradient has the shape of its parameter"
@@ -328,7 +328,7 @@ def jacobian(args: argparse.Namespace) -> Outcome:
         if args.to == "json":
             return json_text(jacobian_json(found, value)), 0
         return draw(value_document(found, value, valuation.point.sizes, args.lang), args, model.cell), 0
-    model = _model(args, args.steps or max(3, args.lag))
+    model = model_of(args, args.steps or max(3, args.lag))
     found = StateJacobian(model, args.lag)
     if args.to == "json":
         return json_text(jacobian_json(found, count=args.count)), 0

@@ -21,7 +21,7 @@ _COMMANDS = {
     "left": "", "right": "", "displaystyle": "", "big": "", "bigl": "", "bigr": "", "Bigl": "", "Bigr": "",
     "lVert": "‖", "rVert": "‖", "lvert": "|", "rvert": "|", "nabla": "∇", "to ": "→", "Longrightarrow": "⟹",
     "top": "ᵀ", "otimes": "⊗", "circ": "∘", "odot": "⊙", "ll": "≪", "gg": "≫", "searrow": "↘", "checkmark": "✓",
-    "nolimits": "", "limits": "",
+    "nolimits": "", "limits": "", "nearrow": "↗", "Phi": "Φ", "lfloor": "⌊", "rfloor": "⌋", "det": "det",
 }  # fmt: skip
 _CALLIGRAPHIC = {"S": "𝒮", "E": "ℰ", "L": "ℒ"}
 _TOKEN = re.compile(r"\\([A-Za-z]+|.)|([{}_^'~&])|([^\\{}_^'~&]+)", re.DOTALL)

@@ -145,6 +145,36 @@ _DERIVATION = {
 DERIVE = document(**_DERIVATION)
 DERIVE_SEVERAL = document(derivations=array(record(**_DERIVATION), 2))
 
+_PROOF_FINDING = record(
+    check={"enum": ["structure", "symbolic", "words", "numbers", "derivation", "counts", "slopes", "sympy"]},
+    status={"enum": ["passed", "failed", "skipped"]},
+    number=COUNT,
+    error=NUMBER,
+    detail={"type": "string"},
+)
+_PROOF = {
+    **_DERIVATION,
+    "steps": array(
+        record(
+            theorem=TEXT,
+            number=STEP,
+            part=TEXT,
+            rule=TEXT,
+            latex=TEXT,
+            text=TEXT,
+            reason=TEXT,
+            range={"type": "string"},
+        ),
+        1,
+    ),
+    "theorems": array(record(theorem=TEXT, number=STEP, statement=array(record(latex=TEXT, text=TEXT), 1)), 1),
+    "result": record(latex=TEXT, text=TEXT),
+    "paths": TEXT,
+    "verification": record(passed={"type": "boolean"}, seed=COUNT, steps=STEP, findings=array(_PROOF_FINDING, 1)),
+}
+PROVE = document(**_PROOF)
+PROVE_SEVERAL = document(derivations=array(record(**_PROOF), 2))
+
 _JACOBIAN = {"state": array(TEXT, 1), "lag": STEP, "steps": STEP}
 JACOBIAN = document(
     **_JACOBIAN,

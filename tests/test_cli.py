@@ -529,7 +529,7 @@ def test_usage_errors(run: Run, point: Path) -> None:
         (["jacobian", "W_x"], ["unexpected argument 'W_x'"]),
         (["jacobian", "--lag", "0"], ["--lag", "'0'"]),
         (["jacobian", "--count", "--values", str(point)], ["--values", "not allowed with", "--count"]),
-        (["prove"], ["'prove'"]),
+        (["analyse"], ["'analyse'"]),
         ([""], ["'' is not one of"]),
         (["--bogus"], ["unknown option --bogus"]),
         (["derive", "--step", "3"], ["unknown option --step", "Did you mean '--steps'?"]),

@@ -58,6 +58,7 @@ FLOORS = {
     "sections": 15,  # the lines of a derivation
     "jacobian": 16,  # the state Jacobian
     "derivation": 16,
+    "induction": 18,  # any T: statements with their proofs
     "verification": 17,  # are the lines of a derivation equal, and all there?
     "matrix_checking": 17,  # against independent numbers, with arrays
     "checking": 18,  # against independent numbers
@@ -68,6 +69,7 @@ FLOORS = {
     "testing": 21,  # an audit as an assertion
     "commands": 22,  # options -> records -> documents
     "audit_command": 23,  # `audit`, in a module of its own
+    "prove_command": 23,  # and `prove`
     "exercise_command": 23,  # `exercise`, likewise
     "cli": 24,
     "__init__": 25,  # public names, imported lazily

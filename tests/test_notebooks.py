@@ -53,6 +53,7 @@ def test_there_are_notebooks() -> None:
         "01-the-article.ipynb",
         "02-vanishing-and-exploding.ipynb",
         "03-lstm-and-gru.ipynb",
+        "04-every-T.ipynb",
         "05-find-the-mistake.ipynb",
     ]
 

@@ -18,6 +18,8 @@ _COMMANDS = {
     r"\allowbreak": 0, r"\text": 0, r"\mathrm": 0, r"\displaystyle": 0, r"\small": 0, r"\footnotesize": 0,
     r"\left": 0, r"\right": 0, r"\hat": 0, r"\mathcal": 0, r"\mathbf": 0, r"\phi": 6.5, r"\top": 8, r"\nabla": 9,
     r"\otimes": 14, r"\odot": 14, r"\times": 14, r"\delta": 5, r"\varphi": 7, r"\tau": 5,
+    r"\lVert": 5.5, r"\rVert": 5.5, r"\lvert": 3.1, r"\rvert": 3.1, r"\searrow": 16, r"\nearrow": 16, r"\gamma": 6,
+    r"\max": 20, r"\lfloor": 5, r"\rfloor": 5, r"\kappa": 6.3, r"\Phi": 8,
 }  # fmt: skip
 _CHARACTERS = {
     "(": 4.3, ")": 4.3, "[": 3, "]": 3, "'": 3.1, ",": 4.8, ".": 3, "+": 13.4, "-": 13.4, "=": 14.5, "<": 14.5,
