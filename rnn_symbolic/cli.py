@@ -29,6 +29,7 @@ examples:
   rnn-symbolic derive --cell lstm --form matrix the LSTM, with matrices
   rnn-symbolic jacobian --cell gru --form matrix  the Jacobian of its state, block by block
   rnn-symbolic code --cell lstm -o lstm.py      backpropagation through time as a NumPy module
+  rnn-symbolic prove W_x --coq -o elman.v       the sum over paths for every T, as a proof for Coq
   rnn-symbolic article --lang zh                the article, claim by claim
 """
 DOCUMENT_FORMATS = ("latex", "text", "markdown", "json")
@@ -199,6 +200,13 @@ def build_parser() -> Parser:
     article = _command(commands, "article", "the article, claim by claim, with computed evidence")
     _output_options(article, DOCUMENT_FORMATS, default="text")
     _document_options(article)
+
+    prove = _command(commands, "prove", "the sum over paths as a theorem for every T, with a proof that Coq checks")
+    prove.add_argument("goal", nargs="?", metavar="PARAM", help="W_x, h_0 … (the first parameter when none)")
+    _model_options(prove)
+    _output_options(prove, DOCUMENT_FORMATS)
+    prove.add_argument("--coq", action="store_true", help="write the theorem and its proof as a file for Coq")
+    prove.add_argument("--check", action="store_true", help="let coqc check the proof; exit 1 if it is refused")
 
     cells = _command(commands, "cells", "the built-in cells; the text of one, ready to be changed")
     cells.add_argument("name", nargs="?", metavar="NAME", help="print this cell's text (a built-in's name, or a file)")

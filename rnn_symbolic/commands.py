@@ -6,6 +6,7 @@ import argparse
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from rnn_symbolic.cells import BUILT_IN, Cell, load_cell
@@ -382,6 +383,28 @@ def cells(args: argparse.Namespace) -> Outcome:
     return cell.text if cell.text.endswith("\n") else cell.text + "\n", 0
 
 
+def prove(args: argparse.Namespace) -> Outcome:
+    """``prove``: the sum over paths as a theorem for every T; with --coq or --check, a proof for Coq."""
+    if not (args.coq or args.check):
+        raise InputError("prove writes proofs for Coq only, for now: add --coq for the file or --check for the verdict")
+    from rnn_symbolic.certificate.checker import check_certificate
+    from rnn_symbolic.certificate.document import coq_certificate
+
+    if args.steps is not None:
+        args.notes.append("--steps changes nothing: the theorem is for every T")
+    certificate = coq_certificate(_model(args), args.goal or "")
+    if not args.check:
+        return certificate.text, 0
+    verdict = check_certificate(certificate.text)
+    code = 0 if verdict.accepted else 1
+    if args.coq:  # the file is the result
+        args.notes.append(verdict.line)
+        return certificate.text, code
+    if args.to == "json":
+        return json_text(asdict(verdict)), code
+    return f"{verdict}\n", code
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome]] = {
     "derive": derive,
     "paths": paths,
@@ -391,4 +414,5 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome]] = {
     "article": article,
     "cells": cells,
     "code": code,
+    "prove": prove,
 }

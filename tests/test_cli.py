@@ -29,7 +29,7 @@ from rnn_symbolic.render.text import WIDTH, columns
 
 LANGUAGES = ("en", "zh")
 DOCUMENTS = ("latex", "text", "markdown", "json")
-COMMANDS = ("derive", "paths", "check", "jacobian", "gradient", "article", "cells")
+COMMANDS = ("derive", "paths", "check", "jacobian", "gradient", "article", "prove", "cells")
 POINT: dict[str, Any] = {
     "W_x": 0.5, "W_h": 0.8, "W_y": 1.5, "b_h": 0.1, "b_y": -0.2, "h_0": 0.1, "x": [1, -0.5, 2], "d": [0.3, 0.6, 0.9],
 }  # fmt: skip
@@ -528,7 +528,7 @@ def test_usage_errors(run: Run, point: Path) -> None:
         (["jacobian", "W_x"], ["unexpected argument 'W_x'"]),
         (["jacobian", "--lag", "0"], ["--lag", "'0'"]),
         (["jacobian", "--count", "--values", str(point)], ["--values", "not allowed with", "--count"]),
-        (["prove"], ["'prove'"]),
+        (["prove"], ["--coq", "--check"]),
         ([""], ["'' is not one of"]),
         (["--bogus"], ["unknown option --bogus"]),
         (["derive", "--step", "3"], ["unknown option --step", "Did you mean '--steps'?"]),
