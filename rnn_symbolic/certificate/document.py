@@ -8,8 +8,11 @@ from rnn_symbolic.cells import Cell
 from rnn_symbolic.certificate.checker import theorems_of
 from rnn_symbolic.certificate.goals import Goal
 from rnn_symbolic.certificate.network import Network
-from rnn_symbolic.certificate.spelled import INSTANCE, spelled_out, spelled_theorems
+from rnn_symbolic.certificate.spelled import INSTANCE, has_instance, spelled_out
 from rnn_symbolic.certificate.terms import theory
+from rnn_symbolic.certificate.vector_counting import vector_counting
+from rnn_symbolic.certificate.vector_goals import VectorGoal
+from rnn_symbolic.certificate.vector_network import VectorNetwork
 from rnn_symbolic.model import Model, unroll
 
 
@@ -40,11 +43,13 @@ def coq_certificate(source: str | Cell | Model = "elman", goal: str = "") -> Cer
     ('dL_dW_x', ('adjoint_equals_paths', 'article_six_paths', 'article_three_paths', 'article_not_whole_loss'))
     """
     model = source if isinstance(source, Model) else unroll(source)
-    network = Network(model)
-    found = Goal(network, model.resolve(goal) if goal else (model.parameters or model.initial_states)[0])
+    quantity = model.resolve(goal) if goal else (model.parameters or model.initial_states)[0]
+    found = VectorGoal(VectorNetwork(model), quantity) if model.form == "matrix" else Goal(Network(model), quantity)
+    network = found.network
     parts = [
         _heading(model, found),
         theory().rstrip(),
+        *(["Require FunctionalExtensionality."] if model.form == "matrix" else []),
         _title(f"The cell {model.cell.name}"),
         "Set Primitive Projections.  (* a point is equal to the record of its fields *)",
         "Section Certificate.",
@@ -57,12 +62,14 @@ def coq_certificate(source: str | Cell | Model = "elman", goal: str = "") -> Cer
         *([network.regular()] if network.conditional else []),
         _title(f"The derivative by {found.name}"),
         found.text(),
-        spelled_out(found),
+        "" if model.form == "matrix" else spelled_out(found),
         "End Certificate.",
     ]
+    if isinstance(found, VectorGoal):
+        parts.append(vector_counting(found))
     if network.functions:
         parts.append(network.concrete(found.theorem))
-    if "article_six_paths" in spelled_theorems(found) and network.abstract == ("sigma", "ell"):
+    if model.form == "scalar" and has_instance(found):
         parts.append(INSTANCE)
     text = "\n\n".join(part.rstrip() for part in parts if part) + "\n"
     return Certificate(text, found.theorem)

@@ -22,10 +22,13 @@ from rnn_symbolic.model import Model
 from rnn_symbolic.table import Edge, product_value
 
 STRUCTURE = (
-    "point name names rows heads depth height weight enters entry before step initial at_step value steps L "
-    "regular local is_loss loss_paths_of path_count path_recursion adjoint_of adjoint_equals_paths"
+    "Reg Range Tails point name names rows heads depth height weight enters entry before step initial at_step value "
+    "steps L regular local is_loss loss_paths_of path_count path_recursion adjoint_of adjoint_equals_paths"
 ).split()
 """Names of the generated text that belong to no quantity."""
+
+COMPONENTS = "i r c F J Here Inside proper with_same".split()
+"""What is taken besides in matrix form: the indices."""
 
 Naming = Callable[[Quantity], str]
 
@@ -176,7 +179,7 @@ def written_equations(model: Model) -> tuple[WrittenEquation, ...]:
     """Every equation of the model with its rows; one set of identifiers for all."""
     if model.losses == "mean":
         raise NotDerivable("a certificate is for L = the sum of the losses or the last; the mean is 1/T times the sum")
-    names = CoqNames(STRUCTURE)
+    names = CoqNames([*STRUCTURE, *(COMPONENTS if model.form == "matrix" else ())])
     known = [*model.cell.parameters, "x", "d", *(e.target.name for e in model.definitions)]
     for name in (*known, *map(str, model.initial_states)):
         names[name]

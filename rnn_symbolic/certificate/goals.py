@@ -268,9 +268,9 @@ class Goal:
                 "Proof.",
                 f"  intros p T{has}{reg}.",
                 "  exact (loss_paths_are_the_derivative name rows (weight p) enters (entry p) depth height",
-                f"    depth_height depth_rows {value} {self.at} T",
-                f"    (fun t N D => local p T t N D{reg}) {self.loss} (steps T)",
-                f"    (fun t I => steps_range T t I{has})).",
+                f"    depth_height depth_rows {value} {self.at} T (fun _ => True) (fun _ _ _ _ _ => I)",
+                f"    (fun t N D _ => local p T t N D{reg}) {self.loss} I (steps T)",
+                f"    (fun t In_t => steps_range T t In_t{has})).",
                 "Qed.",
             ]
         )
@@ -288,8 +288,8 @@ class Goal:
                 "Proof.",
                 f"  intros p T t N{reg} Range.",
                 "  exact (paths_are_the_derivative name rows (weight p) enters (entry p) depth height",
-                f"    depth_height depth_rows (fun s => value ({self.moved} p s)) {self.at} T",
-                f"    (fun t N D => local p T t N D{reg}) t N Range).",
+                f"    depth_height depth_rows (fun s => value ({self.moved} p s)) {self.at} T (fun _ => True)",
+                f"    (fun _ _ _ _ _ => I) (fun t N D _ => local p T t N D{reg}) t N I Range).",
                 "Qed.",
             ]
         )

@@ -64,14 +64,24 @@ class Network:
         """The functions of the cell that are not abstract, but for relu."""
         return functions_in(e.equation.expression for e in self.equations)
 
+    @property
+    def sizes(self) -> tuple[str, ...]:
+        """The sizes of vectors, by name."""
+        return ()
+
+    @property
+    def binder(self) -> str:
+        """The sizes as bound variables."""
+        return f" ({' '.join(self.sizes)} : nat)" if self.sizes else ""
+
     def concrete(self, theorem: str) -> str:
         """The theorem with Coq's own functions in the place of any."""
         own = [*variables(self.functions).values(), *(function.proof for function in self.functions)]
         return "\n".join(
             [
                 "(* The same for the functions that are meant: those of the standard library. *)",
-                f"Definition {theorem}_concrete :=",
-                f"  {theorem} {' '.join(own)}.",
+                f"Definition {theorem}_concrete{self.binder} :=",
+                f"  {theorem} {' '.join([*self.sizes, *own])}.",
             ]
         )
 
@@ -204,14 +214,14 @@ class Network:
         lines += [
             "",
             "(* What each equation reads: the quantity and the lag. The same rows from their other end. *)",
-            _by_name("rows", "list (name * nat)", {k: _pairs(v) for k, v in rows.items()}),
-            _by_name("heads", "list (name * nat)", {k: _pairs(v) for k, v in heads.items()}),
+            by_name("rows", "list (name * nat)", {k: _pairs(v) for k, v in rows.items()}),
+            by_name("heads", "list (name * nat)", {k: _pairs(v) for k, v in heads.items()}),
             "",
             "Definition weight (p : point) (t : nat) (N M : name) (k : nat) : R :=",
             f"  match N, M, k with\n{weights}  | _, _, _ => 0\n  end.",
             "",
             "(* The order of computation within a step. *)",
-            _by_name("depth", "nat", {e.name: str(i) for i, e in enumerate(self.equations)}),
+            by_name("depth", "nat", {e.name: str(i) for i, e in enumerate(self.equations)}),
             f"Definition height : nat := {len(self.equations)}.",
             f"Definition names : list name := [{'; '.join(rows)}].",
             f"Definition is_loss (N : name) : bool := match N with {self.equations[-1].name} => true | _ => false end.",
@@ -240,7 +250,7 @@ def _pairs(rows: list[tuple[str, int]]) -> str:
     return "[" + "; ".join(f"({name}, {lag}%nat)" for name, lag in rows) + "]"
 
 
-def _by_name(function: str, kind: str, values: dict[str, str]) -> str:
+def by_name(function: str, kind: str, values: dict[str, str]) -> str:
     cases = "\n".join(f"  | {name} => {value}" for name, value in values.items())
     return f"Definition {function} (N : name) : {kind} :=\n  match N with\n{cases}\n  end."
 

@@ -34,6 +34,13 @@ def spelled_theorems(goal: Goal) -> tuple[str, ...]:
     return ("three_steps",) if Count(goal).total(STEPS) <= MAX_SPELLED else ()
 
 
+def has_instance(goal: Goal) -> bool:
+    """Whether σ and ℓ are abstract throughout, so that z² and ½(y − d)² can take their places."""
+    model = goal.network.model
+    abstract = model.activation == model.output_activation == "sigma" and model.loss == "abstract"
+    return abstract and "article_six_paths" in spelled_theorems(goal)
+
+
 def spelled_out(goal: Goal) -> str:
     """The theorems for three steps; nothing where there are too many paths."""
     names = spelled_theorems(goal)

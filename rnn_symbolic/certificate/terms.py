@@ -34,7 +34,7 @@ WORDS = frozenset(
     """Axiom CoFixpoint Definition End Fixpoint Hypothesis IF Inductive Lemma Module Parameter Prop Record SProp Section
     Set Theorem Type Variable as at by cofix else end exists exists2 fix for forall fun if in is let match mod return
     struct then using where with
-    R O S nat list bool true false pair fst snd app map seq cons nil length In eq le lt not and or length NoDup
+    R O S I nat list bool true false pair fst snd app map seq cons nil length In eq le lt not and or length NoDup
     sin cos exp ln sqrt tanh logistic softplus relu Concrete cosh sinh pow Rpower INR IZR PI Rabs Rmax Rmin Rinv
     Ropp Rplus Rmult
     s t z p u v k j N M D T H past row derive same not_zero sigma ell

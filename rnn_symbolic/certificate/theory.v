@@ -40,6 +40,9 @@ Lemma dlim_mult : forall f g z u v,
   derivable_pt_lim f z u -> derivable_pt_lim g z v -> derivable_pt_lim (fun s => f s * g s) z (u * g z + f z * v).
 Proof. intros f g z u v Hf Hg. exact (derivable_pt_lim_mult f g z u v Hf Hg). Qed.
 
+Lemma dlim_scale : forall c f z u, derivable_pt_lim f z u -> derivable_pt_lim (fun s => c * f s) z (c * u).
+Proof. intros c f z u H. exact (derivable_pt_lim_scal f c z u H). Qed.
+
 (* The chain rule: phi need be differentiable at the one point f z only. *)
 Lemma dlim_comp : forall phi f z u v,
   derivable_pt_lim f z u -> derivable_pt_lim phi (f z) v -> derivable_pt_lim (fun s => phi (f s)) z (v * u).
@@ -307,6 +310,114 @@ Proof.
     + intros s I. apply in_seq in I. destruct (Nat.leb_spec (s + k) T); [lia|reflexivity].
 Qed.
 
+(* Sums over the components 0 ... n - 1 of a vector. *)
+Definition upto (n : nat) (f : nat -> R) : R := over (seq 0 n) f.
+
+Lemma dlim_upto : forall n (f : R -> nat -> R) z d,
+  (forall j, (j < n)%nat -> derivable_pt_lim (fun s => f s j) z (d j)) ->
+  derivable_pt_lim (fun s => upto n (f s)) z (upto n d).
+Proof.
+  intros n f z d H. apply (dlim_over nat (seq 0 n) (fun j s => f s j)).
+  intros j I. apply in_seq in I. apply H. lia.
+Qed.
+
+(* A row of a matrix times a column. *)
+Lemma dlim_dot : forall n (w v : R -> nat -> R) z dw dv,
+  (forall j, (j < n)%nat -> derivable_pt_lim (fun s => w s j) z (dw j)) ->
+  (forall j, (j < n)%nat -> derivable_pt_lim (fun s => v s j) z (dv j)) ->
+  derivable_pt_lim (fun s => upto n (fun j => w s j * v s j)) z
+    (upto n (fun j => v z j * dw j) + upto n (fun j => w z j * dv j)).
+Proof.
+  intros n w v z dw dv Hw Hv. unfold upto. rewrite <- over_plus.
+  apply (dlim_upto n (fun s j => w s j * v s j)). intros j J.
+  eapply dlim_eq; [apply (dlim_mult (fun s => w s j) (fun s => v s j)); [apply Hw | apply Hv]; exact J | ring].
+Qed.
+
+Lemma upto_pull : forall n c f d, upto n (fun j => c * f j * d j) = c * upto n (fun j => f j * d j).
+Proof. intros n c f d. unfold upto. rewrite <- over_scale. apply over_ext. intros j _. ring. Qed.
+
+Lemma upto_push : forall n c f, c * upto n f = upto n (fun j => c * f j).
+Proof. intros n c f. unfold upto. rewrite <- over_scale. reflexivity. Qed.
+
+Lemma upto_split : forall n w f g,
+  upto n (fun j => w j * (f j + g j)) = upto n (fun j => w j * f j) + upto n (fun j => w j * g j).
+Proof. intros n w f g. unfold upto. rewrite <- over_plus. apply over_ext. intros j _. ring. Qed.
+
+Lemma upto_none : forall n f, upto n (fun j => f j * 0) = 0.
+Proof. intros n f. unfold upto. rewrite (over_ext _ _ _ (fun _ => 0)); [apply over_zero | intros; ring]. Qed.
+
+Lemma over_indicator : forall (items : list nat) a f,
+  NoDup items -> In a items -> over items (fun t => if (t =? a)%nat then f t else 0) = f a.
+Proof.
+  intros items a f. induction items as [|i items IH]; intros U I; [contradiction|].
+  inversion U as [|? ? O U']; subst. rewrite over_cons. destruct I as [I|I].
+  - subst i. rewrite Nat.eqb_refl, (over_ext _ _ _ (fun _ => 0)), over_zero; [ring|].
+    intros j J. destruct (Nat.eqb_spec j a); [subst; contradiction|reflexivity].
+  - rewrite IH by assumption. destruct (Nat.eqb_spec i a); [subst; contradiction|ring].
+Qed.
+
+(* Of a sum with one component moved, that component's term remains. *)
+Lemma upto_one : forall n f (here : bool) c, (c < n)%nat ->
+  upto n (fun j => f j * (if (here && (j =? c)%nat)%bool then 1 else 0)) = if here then f c else 0.
+Proof.
+  intros n f here c C. unfold upto. destruct here; simpl.
+  - rewrite <- (over_indicator (seq 0 n) c f) at 1.
+    + apply over_ext. intros j _. destruct (j =? c)%nat; ring.
+    + apply seq_NoDup.
+    + apply in_seq. lia.
+  - apply (upto_none n f).
+Qed.
+
+Lemma dlim_if : forall (here : bool) c z, derivable_pt_lim (fun s => if here then s else c) z (if here then 1 else 0).
+Proof. intros here c z. destruct here; [apply dlim_id | apply dlim_const]. Qed.
+
+Lemma upto_here : forall n f c, (c < n)%nat -> upto n (fun j => f j * (if (j =? c)%nat then 1 else 0)) = f c.
+Proof. intros n f c C. exact (upto_one n f true c C). Qed.
+
+(* g is the gradient of a function f of n numbers at v: along every curve through v. *)
+Definition gradient_at (n : nat) (f : (nat -> R) -> R) (v g : nat -> R) : Prop :=
+  forall (u : R -> nat -> R) z d, u z = v ->
+    (forall i, (i < n)%nat -> derivable_pt_lim (fun s => u s i) z (d i)) ->
+    derivable_pt_lim (fun s => f (u s)) z (upto n (fun i => g i * d i)).
+
+(* The derivative of one component of an expression in vectors. *)
+Ltac derive_component :=
+  cbv beta;
+  lazymatch goal with
+  | |- derivable_pt_lim (fun s => @?f s + @?g s) _ _ => apply (dlim_plus f g); derive_component
+  | |- derivable_pt_lim (fun s => @?f s - @?g s) _ _ => apply (dlim_minus f g); derive_component
+  | |- derivable_pt_lim (fun s => @?f s * @?g s) _ _ =>
+      first [apply (dlim_scale (f 0) g) (* f is constant *) | apply (dlim_mult f g)]; derive_component
+  | |- derivable_pt_lim (fun s => (@?f s) ^ S ?m) _ _ => apply (dlim_pow m f); derive_component
+  | |- derivable_pt_lim (fun s => upto ?n (fun j => @?w s j * @?v s j)) _ _ =>
+      apply (dlim_dot n w v); intros; derive_component
+  | |- derivable_pt_lim (fun s => upto ?n (@?f s)) _ _ => apply (dlim_upto n f); intros; derive_component
+  | |- derivable_pt_lim (fun _ => ?c) _ _ => apply dlim_const
+  | |- derivable_pt_lim (fun s => ?phi (@?f s)) _ _ =>
+      first
+        [ match goal with H : gradient_at _ _ _ _ |- _ => apply H; [reflexivity | assumption] end
+        | solve [eauto 3]
+        | apply (dlim_comp phi f); [derive_component | slope] ]
+  | |- derivable_pt_lim _ _ _ => solve [eauto 3]
+  end.
+
+(* The same sums over components, written in two ways. *)
+Ltac match_sums :=
+  repeat match goal with
+  | |- context [upto ?n ?f] =>
+      match goal with
+      | |- context [upto n ?g] =>
+          tryif constr_eq f g then fail else
+            replace (upto n f) with (upto n g) by (apply over_ext; intros; cbn [INR pow]; first [ring | field])
+      end
+  end.
+
+Ltac same_components :=
+  cbv beta; cbn [INR pow]; rewrite ?upto_pull;
+  first
+    [ ring
+    | rewrite ?Rmult_plus_distr_l, ?Rmult_plus_distr_r, ?upto_split, ?upto_push; match_sums; same ].
+
 (* ----------------------------------------------- Part 3: networks --------------------------------------------- *)
 
 (* What is known at a step: history k N is the quantity N, k steps back. *)
@@ -347,6 +458,44 @@ Proof.
   - intros e He. destruct (Hd e He) as [d H]. exists d. intros j Nj Hj. rewrite !E. apply H; assumption.
   - intros e He. destruct (Hb e He) as [d H]. exists d. intros j Nj Hj. rewrite !E. apply H; assumption.
 Qed.
+
+(* Sums of sums over lists that are put together. *)
+Lemma over_app_in : forall A B (items : list A) (one other : A -> list B) f,
+  over items (fun i => over (one i ++ other i) (f i)) =
+  over items (fun i => over (one i) (f i)) + over items (fun i => over (other i) (f i)).
+Proof. intros. rewrite <- over_plus. apply over_ext. intros i _. apply over_app. Qed.
+
+Lemma over_map_in : forall A B C (items : list A) (g : A -> C -> B) (inner : A -> list C) f,
+  over items (fun i => over (map (g i) (inner i)) (f i)) = over items (fun i => over (inner i) (fun j => f i (g i j))).
+Proof. intros. apply over_ext. intros i _. apply over_map. Qed.
+
+Lemma over_one_in : forall A B (items : list A) (e : A -> B) f,
+  over items (fun i => over [e i] (f i)) = over items (fun i => f i (e i)).
+Proof. intros. apply over_ext. intros i _. rewrite over_cons, over_nil. ring. Qed.
+
+Lemma over_nil_in : forall A B (items : list A) (f : A -> B -> R), over items (fun i => over [] (f i)) = 0.
+Proof. intros. rewrite (over_ext _ _ _ (fun _ => 0)); [apply over_zero | reflexivity]. Qed.
+
+(* That a component stands in a list of rows. *)
+Ltac member :=
+  first
+    [ left; reflexivity
+    | apply in_map_iff; eexists; split; [reflexivity | apply in_seq; lia]
+    | apply in_or_app; left; member
+    | apply in_or_app; right; member ].
+
+(* Which component it is that stands in a list of rows; each is tried. *)
+Ltac in_components I :=
+  simpl in I;
+  lazymatch type of I with
+  | In _ (_ ++ _) => apply in_app_or in I; destruct I as [I | I]; in_components I
+  | In _ (map _ _) =>
+      let j := fresh "j" in let J := fresh "J" in
+      apply in_map_iff in I; destruct I as [j [I J]]; apply in_seq in J; in_components I
+  | _ \/ _ => destruct I as [I | I]; in_components I
+  | False => contradiction
+  | _ = _ => first [discriminate I | injection I; intros; subst]
+  end.
 
 (* Which row it is that stands in a list of rows; each is tried. *)
 Ltac in_rows I :=
@@ -482,10 +631,15 @@ Variable value : R -> nat -> name -> R.
 Variable z : R.
 Variable T : nat.
 
+(* The quantities that there are: with everything they contain all that it is computed from. (For vectors of n
+   components a name carries an index, and only the indices below n are meant.) *)
+Variable proper : name -> Prop.
+Hypothesis proper_rows : forall N M k, proper N -> In (M, k) (rows N) -> proper M.
+
 (* The local condition, at the steps 1 ... T and at the visited point z alone: every equation turns the derivatives D
    of what it reads into the derivative of what it defines, by the entries of the table. *)
 Hypothesis local : forall t N (D : nat -> name -> R),
-  (1 <= t <= T)%nat ->
+  proper N -> (1 <= t <= T)%nat ->
   (forall M k, In (M, k) (rows N) -> (k < t)%nat ->
      derivable_pt_lim (fun s => value s (t - k) M) z (D (t - k)%nat M)) ->
   derivable_pt_lim (fun s => value s t N) z
@@ -495,18 +649,19 @@ Hypothesis local : forall t N (D : nat -> name -> R),
 (* The sum over paths is the derivative of every quantity, at every step. By induction over the order of computation:
    the local condition, with the sums over paths for D, gives exactly the right-hand side of along_split. *)
 Theorem paths_are_the_derivative : forall t N,
-  (1 <= t <= T)%nat -> derivable_pt_lim (fun s => value s t N) z (along t N).
+  proper N -> (1 <= t <= T)%nat -> derivable_pt_lim (fun s => value s t N) z (along t N).
 Proof.
-  enough (P : forall n t N, (longest t N < n)%nat -> (1 <= t <= T)%nat ->
+  enough (P : forall n t N, (longest t N < n)%nat -> proper N -> (1 <= t <= T)%nat ->
               derivable_pt_lim (fun s => value s t N) z (along t N)).
   { intros t N. exact (P (S (longest t N)) t N (Nat.lt_succ_diag_r _)). }
-  intros n. induction n as [|n IH]; intros t N L B; [lia|].
-  rewrite along_split. apply local; [exact B|]. intros M k I K.
-  apply IH; [|lia]. assert (S := longest_row t N M k I K). lia.
+  intros n. induction n as [|n IH]; intros t N L P B; [lia|].
+  rewrite along_split. apply local; [exact P|exact B|]. intros M k I K.
+  apply IH; [|exact (proper_rows N M k P I)|lia]. assert (S := longest_row t N M k I K). lia.
 Qed.
 
 (* L is the sum of the quantity "loss" over some steps. *)
 Variable loss : name.
+Hypothesis proper_loss : proper loss.
 Variable steps : list nat.
 Hypothesis steps_range : forall t, In t steps -> (1 <= t <= T)%nat.
 
@@ -516,7 +671,7 @@ Theorem loss_paths_are_the_derivative :
   derivable_pt_lim (fun s => over steps (fun t => value s t loss)) z (over loss_paths product).
 Proof.
   unfold loss_paths. rewrite over_flat_map. apply (dlim_over nat steps (fun t s => value s t loss)).
-  intros t I. apply paths_are_the_derivative. exact (steps_range t I).
+  intros t I. apply paths_are_the_derivative; [exact proper_loss|exact (steps_range t I)].
 Qed.
 
 (* --------------------------------------------- Part 6: the adjoint recursion ---------------------------------- *)
@@ -600,16 +755,6 @@ Proof.
   2:{ intros N _. rewrite over_swap. apply over_ext. intros [M k] _. reflexivity. }
   rewrite heads_rows. apply over_ext. intros M _. rewrite over_swap. apply over_ext. intros [N k] _.
   apply (over_lag T k (fun t s => f t s N M k)).
-Qed.
-
-Lemma over_indicator : forall (items : list nat) a f,
-  NoDup items -> In a items -> over items (fun t => if (t =? a)%nat then f t else 0) = f a.
-Proof.
-  intros items a f. induction items as [|i items IH]; intros U I; [contradiction|].
-  inversion U as [|? ? O U']; subst. rewrite over_cons. destruct I as [I|I].
-  - subst i. rewrite Nat.eqb_refl, (over_ext _ _ _ (fun _ => 0)), over_zero; [ring|].
-    intros j J. destruct (Nat.eqb_spec j a); [subst; contradiction|reflexivity].
-  - rewrite IH by assumption. destruct (Nat.eqb_spec i a); [subst; contradiction|ring].
 Qed.
 
 Lemma over_steps : forall f : nat -> R,
