@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from rnn_symbolic.cells import Cell
@@ -13,6 +14,7 @@ from rnn_symbolic.certificate.terms import theory
 from rnn_symbolic.certificate.vector_counting import vector_counting
 from rnn_symbolic.certificate.vector_goals import VectorGoal
 from rnn_symbolic.certificate.vector_network import VectorNetwork
+from rnn_symbolic.errors import InputError
 from rnn_symbolic.model import Model, unroll
 
 
@@ -43,6 +45,8 @@ def coq_certificate(source: str | Cell | Model = "elman", goal: str = "") -> Cer
     ('dL_dW_x', ('adjoint_equals_paths', 'article_six_paths', 'article_three_paths', 'article_not_whole_loss'))
     """
     model = source if isinstance(source, Model) else unroll(source)
+    if not goal and not (model.parameters or model.initial_states):
+        raise InputError(f"{model.cell.name} has neither a parameter nor a state that L could be differentiated by")
     quantity = model.resolve(goal) if goal else (model.parameters or model.initial_states)[0]
     found = VectorGoal(VectorNetwork(model), quantity) if model.form == "matrix" else Goal(Network(model), quantity)
     network = found.network
@@ -50,7 +54,7 @@ def coq_certificate(source: str | Cell | Model = "elman", goal: str = "") -> Cer
         _heading(model, found),
         theory().rstrip(),
         *(["Require FunctionalExtensionality."] if model.form == "matrix" else []),
-        _title(f"The cell {model.cell.name}"),
+        _title("The cell"),
         "Set Primitive Projections.  (* a point is equal to the record of its fields *)",
         "Section Certificate.",
         network.opening(),
@@ -71,8 +75,8 @@ def coq_certificate(source: str | Cell | Model = "elman", goal: str = "") -> Cer
         parts.append(network.concrete(found.theorem))
     if model.form == "scalar" and has_instance(found):
         parts.append(INSTANCE)
-    text = "\n\n".join(part.rstrip() for part in parts if part) + "\n"
-    return Certificate(text, found.theorem)
+    lines = "\n\n".join(part.rstrip() for part in parts if part).splitlines()
+    return Certificate("\n".join(line.rstrip() for line in lines) + "\n", found.theorem)
 
 
 def _title(text: str) -> str:
@@ -82,10 +86,11 @@ def _title(text: str) -> str:
 def _heading(model: Model, goal: Goal) -> str:
     """What the file says, in words."""
     lines = [line.partition("#")[0].rstrip() for line in model.cell.text.splitlines()]
+    name = re.sub(r"[^A-Za-z0-9_ .,+-]", "_", model.cell.name)  # nothing that ends a comment
     losses = "l_T" if model.losses == "last" else "l_1 + ... + l_T"
     return "\n".join(
         [
-            f"(* dL/d{goal.quantity} of the cell {model.cell.name}, L = {losses}, for every number of steps T:",
+            f"(* dL/d{goal.quantity} of the cell {name}, L = {losses}, for every number of steps T:",
             "   the sum over all paths of the products of local derivatives is the derivative.",
             "",
             *(f"     {line}" for line in lines if line),

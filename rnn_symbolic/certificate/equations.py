@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+from rnn_symbolic.certificate.functions import moves
 from rnn_symbolic.certificate.terms import CoqNames, Writer
 from rnn_symbolic.equations import Equation
 from rnn_symbolic.errors import NotDerivable
@@ -61,6 +62,11 @@ class WrittenEquation:
         """The target, where the equation mentions it."""
         return tuple(quantity for quantity in self.reads if quantity.name == "d")
 
+    @property
+    def deepest(self) -> int:
+        """The greatest lag in it: so many first steps see initial states."""
+        return max((-quantity.step for quantity in self.reads if quantity.index and quantity.step), default=0)
+
     @cached_property
     def needs_step(self) -> bool:
         """Whether the equation itself depends on t: the abstract ℓ_t does."""
@@ -96,7 +102,7 @@ class WrittenEquation:
                     found.append(("positive", base))
                 case Power(base, exponent) if exponent < 0:
                     found.append(("not zero", base))
-        return tuple(dict.fromkeys(found))
+        return tuple(condition for condition in dict.fromkeys(found) if moves(condition[1]))
 
     @property
     def binders(self) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from rnn_symbolic.expressions import Call, Expression, Power, walk
+from rnn_symbolic.expressions import Call, Expression, Power, quantities, walk
 
 PRIME = "'"
 
@@ -37,6 +37,11 @@ class CoqFunction:
     meant: tuple[str, ...]  # Coq's own, in the same order
     proof: str
     positive: bool = False  # whether it is differentiable at positive arguments only
+
+    @property
+    def without_slope(self) -> CoqFunction:
+        """The function alone."""
+        return CoqFunction(self.name, "", self.variables[:1], self.meant[:1], "")
 
     @property
     def hypothesis(self) -> str:
@@ -83,18 +88,32 @@ def _power(exponent: Fraction) -> CoqFunction:
     )
 
 
+def moves(expression: Expression) -> bool:
+    """Whether anything in the expression but targets can vary: otherwise no derivative is taken of it."""
+    return any(quantity.name != "d" for quantity in quantities(expression))
+
+
 def functions_in(expressions: Iterable[Expression]) -> tuple[CoqFunction, ...]:
-    """The functions that the equations mention, each once; σ, ℓ and relu are not among them."""
-    return tuple(dict.fromkeys(_found(expressions)))
+    """The functions that the equations mention, each once; σ, ℓ and relu are not among them.
+
+    A function of targets alone needs no derivative.
+    """
+    found: dict[str, CoqFunction] = {}
+    for function, argument in _found(expressions):
+        if moves(argument):
+            found[function.name] = function
+        else:
+            found.setdefault(function.name, function.without_slope)
+    return tuple(found.values())
 
 
-def _found(expressions: Iterable[Expression]) -> Iterator[CoqFunction]:
+def _found(expressions: Iterable[Expression]) -> Iterator[tuple[CoqFunction, Expression]]:
     for expression in expressions:
         for node in walk(expression):
             if isinstance(node, Call) and node.function in TABLE:
-                yield TABLE[node.function]
+                yield TABLE[node.function], node.argument
             elif isinstance(node, Power) and node.exponent.denominator > 1:
-                yield _power(node.exponent)
+                yield _power(node.exponent), node.base
 
 
 def variables(functions: tuple[CoqFunction, ...]) -> dict[str, str]:

@@ -196,7 +196,7 @@ class Goal:
         lines.append(f"  - refine ({e.made('table')} {' '.join(arguments)}")
         lines.append(f"      {self.at} {' '.join('_' * len(tails))}\n      (" + ")\n      (".join(premises) + ")).")
         visited = ", ".join(["over", "weight", "enters", "entry", "before"])
-        destruct = f"do {network.deepest} try destruct t as [|t]; " if network.deepest else ""
+        destruct = f"do {e.deepest} try destruct t as [|t]; " if e.deepest else ""
         lines.append(f"  - unfold {visited}. {destruct}cbn [rows map sum Nat.ltb Nat.leb Nat.sub]; ring.")
         lines.append("Qed.")
         return "\n".join(lines)

@@ -76,7 +76,7 @@ class Network:
 
     def concrete(self, theorem: str) -> str:
         """The theorem with Coq's own functions in the place of any."""
-        own = [*variables(self.functions).values(), *(function.proof for function in self.functions)]
+        own = [*variables(self.functions).values(), *(function.proof for function in self.functions if function.proof)]
         return "\n".join(
             [
                 "(* The same for the functions that are meant: those of the standard library. *)",
@@ -125,7 +125,7 @@ class Network:
         if self.functions:
             lines.append("(* The functions of the cell: any with these derivatives. *)")
             lines.append(f"Variable {' '.join(variables(self.functions))} : R -> R.")
-            lines += [f"Hypothesis {function.hypothesis}." for function in self.functions]
+            lines += [f"Hypothesis {function.hypothesis}." for function in self.functions if function.slope]
         if "sigma" in self.abstract:
             lines.append("Variable sigma sigma' : R -> R.  (* the activation and its derivative *)")
         if "ell" in self.abstract:

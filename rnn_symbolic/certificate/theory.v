@@ -2,13 +2,14 @@
 (*  Backpropagation through time as a sum over paths: the theorem behind every cell, for every number of steps T. *)
 (*                                                                                                                *)
 (*  Part 1  derivatives: sums, products, compositions, the functions of the language of cells                     *)
-(*  Part 2  finite sums over lists                                                                                *)
+(*  Part 2  finite sums over lists, and over the components of a vector                                           *)
 (*  Part 3  networks: the values of all quantities at all steps, from the equations of one step                   *)
 (*  Part 4  paths: the actual list of them, and the product along one                                             *)
 (*  Part 5  the theorem: the sum of the products is the derivative                                                *)
 (*  Part 6  the adjoint recursion: the same sum, taken backwards through time                                     *)
 (*                                                                                                                *)
-(*  Only the standard library of Coq is used.                                                                     *)
+(*  The n components of a state, and what they are computed from, are the names of a network; what is asked of    *)
+(*  them is asked at the visited points only. Only the standard library of Coq is used.                           *)
 (* -------------------------------------------------------------------------------------------------------------- *)
 
 Require Import Reals List Arith Lia Lra.
@@ -172,6 +173,7 @@ Ltac slope :=
 Ltac derive :=
   cbv beta;
   lazymatch goal with
+  | |- derivable_pt_lim (fun _ => ?c) _ _ => apply dlim_const
   | |- derivable_pt_lim (fun s => @?f s + @?g s) _ _ => apply (dlim_plus f g); derive
   | |- derivable_pt_lim (fun s => @?f s - @?g s) _ _ => apply (dlim_minus f g); derive
   | |- derivable_pt_lim (fun s => @?f s * @?g s) _ _ => apply (dlim_mult f g); derive
@@ -179,7 +181,6 @@ Ltac derive :=
   | |- derivable_pt_lim (fun s => / (@?f s)) _ _ => apply (dlim_inv f); [assumption|derive]
   | |- derivable_pt_lim (fun s => (@?f s) ^ S ?m) _ _ => apply (dlim_pow m f); derive
   | |- derivable_pt_lim (fun s => s) _ _ => apply dlim_id
-  | |- derivable_pt_lim (fun _ => ?c) _ _ => apply dlim_const
   | |- derivable_pt_lim (fun s => ?phi (@?f s)) _ _ =>
       first [eassumption | apply (dlim_comp phi f); [derive|slope]]
   | |- derivable_pt_lim _ _ _ => eassumption
@@ -384,6 +385,7 @@ Definition gradient_at (n : nat) (f : (nat -> R) -> R) (v g : nat -> R) : Prop :
 Ltac derive_component :=
   cbv beta;
   lazymatch goal with
+  | |- derivable_pt_lim (fun _ => ?c) _ _ => apply dlim_const
   | |- derivable_pt_lim (fun s => @?f s + @?g s) _ _ => apply (dlim_plus f g); derive_component
   | |- derivable_pt_lim (fun s => @?f s - @?g s) _ _ => apply (dlim_minus f g); derive_component
   | |- derivable_pt_lim (fun s => @?f s * @?g s) _ _ =>
@@ -392,7 +394,6 @@ Ltac derive_component :=
   | |- derivable_pt_lim (fun s => upto ?n (fun j => @?w s j * @?v s j)) _ _ =>
       apply (dlim_dot n w v); intros; derive_component
   | |- derivable_pt_lim (fun s => upto ?n (@?f s)) _ _ => apply (dlim_upto n f); intros; derive_component
-  | |- derivable_pt_lim (fun _ => ?c) _ _ => apply dlim_const
   | |- derivable_pt_lim (fun s => ?phi (@?f s)) _ _ =>
       first
         [ match goal with H : gradient_at _ _ _ _ |- _ => apply H; [reflexivity | assumption] end
@@ -466,7 +467,8 @@ Lemma over_app_in : forall A B (items : list A) (one other : A -> list B) f,
 Proof. intros. rewrite <- over_plus. apply over_ext. intros i _. apply over_app. Qed.
 
 Lemma over_map_in : forall A B C (items : list A) (g : A -> C -> B) (inner : A -> list C) f,
-  over items (fun i => over (map (g i) (inner i)) (f i)) = over items (fun i => over (inner i) (fun j => f i (g i j))).
+  over items (fun i => over (map (g i) (inner i)) (f i)) =
+  over items (fun i => over (inner i) (fun j => f i (g i j))).
 Proof. intros. apply over_ext. intros i _. apply over_map. Qed.
 
 Lemma over_one_in : forall A B (items : list A) (e : A -> B) f,

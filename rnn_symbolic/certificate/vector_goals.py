@@ -197,7 +197,7 @@ class VectorGoal(Goal):
         lines.append(f"  - refine ({e.made('table')} {' '.join(arguments)}")
         lines.append(f"      {self.at}{e.index}\n      " + "\n      ".join(f"({x})" for x in premises) + ").")
         at = ", ".join(network.row_at(e, row.edge) for row in e.rows)
-        destruct = f"do {network.deepest} try destruct t as [|t];" if network.deepest else ""
+        destruct = f"do {e.deepest} try destruct t as [|t];" if e.deepest else ""
         lines += [
             "  - cbv beta. rewrite !with_same. unfold rows. rewrite ?over_app, ?over_map, ?over_cons, ?over_nil.",
             f"    unfold weight, entry, enters, before, {at}.",

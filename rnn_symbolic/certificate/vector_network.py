@@ -77,7 +77,7 @@ class VectorNetwork(Network):
         if self.functions:
             lines.append("(* The functions of the cell: any with these derivatives. *)")
             lines.append(f"Variable {' '.join(variables(self.functions))} : R -> R.")
-            lines += [f"Hypothesis {function.hypothesis}." for function in self.functions]
+            lines += [f"Hypothesis {function.hypothesis}." for function in self.functions if function.slope]
         if "sigma" in self.abstract:
             lines.append("Variable sigma sigma' : R -> R.  (* the activation and its derivative *)")
         if "ell" in self.abstract:
