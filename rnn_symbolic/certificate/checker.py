@@ -34,8 +34,8 @@ FORBIDDEN = re.compile(
 """What no certificate contains: holes, postulates, and what would write files or switch checks off."""
 
 HOW_TO_GET_COQ = (
-    "coqc, the compiler of the proof checker Coq, is not on the PATH; install Coq 8.16 or later, on Debian or Ubuntu "
-    "with 'apt-get install coq' (elsewhere see https://rocq-prover.org)"
+    "coqc, the compiler of the proof checker Coq, is not on the PATH; install Coq (8.16 is known to do), on Debian or "
+    "Ubuntu with 'apt-get install coq', elsewhere see https://rocq-prover.org"
 )
 
 

@@ -100,6 +100,8 @@ def counting(goal: Goal) -> str:
 def _numbers(goal: Goal, count: Count) -> list[str]:
     """The length of the list for T = 1, 2, …"""
     steps = 1
+    if count.total(steps) > MAX_LISTED:
+        return ["(* Too many paths to be listed one by one. *)"]
     while steps < MAX_STEPS and count.total(steps + 1) <= MAX_LISTED:
         steps += 1
     numbers = "; ".join(str(count.total(t)) for t in range(1, steps + 1))

@@ -42,6 +42,8 @@ def path_numbers(goal: VectorGoal, steps: int) -> list[int]:
 def vector_counting(goal: VectorGoal) -> str:
     """The theorem `path_count`; it stands outside the section, where the sizes are arguments."""
     steps = 1
+    if path_numbers(goal, steps)[-1] > MAX_LISTED:
+        return ""
     while steps < MAX_STEPS and path_numbers(goal, steps + 1)[-1] <= MAX_LISTED:
         steps += 1
     sizes = f" {SIZE}" * len(goal.network.sizes_of_rows)
