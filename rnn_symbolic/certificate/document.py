@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rnn_symbolic.cells import Cell
 from rnn_symbolic.certificate.checker import theorems_of
+from rnn_symbolic.certificate.double_sum import double_sum, has_double_sum
 from rnn_symbolic.certificate.goals import Goal
 from rnn_symbolic.certificate.network import Network
 from rnn_symbolic.certificate.spelled import INSTANCE, has_instance, spelled_out
@@ -42,7 +43,7 @@ def coq_certificate(source: str | Cell | Model = "elman", goal: str = "") -> Cer
 
     >>> certificate = coq_certificate("elman", "W_x")
     >>> certificate.theorem, certificate.theorems[-4:]
-    ('dL_dW_x', ('adjoint_equals_paths', 'article_six_paths', 'article_three_paths', 'article_not_whole_loss'))
+    ('dL_dW_x', ('article_six_paths', 'article_three_paths', 'double_sum', 'article_not_whole_loss'))
     """
     model = source if isinstance(source, Model) else unroll(source)
     if not goal and not (model.parameters or model.initial_states):
@@ -67,6 +68,7 @@ def coq_certificate(source: str | Cell | Model = "elman", goal: str = "") -> Cer
         _title(f"The derivative by {found.name}"),
         found.text(),
         "" if model.form == "matrix" else spelled_out(found),
+        double_sum(found) if model.form == "scalar" and has_double_sum(found) else "",
         "End Certificate.",
     ]
     if isinstance(found, VectorGoal):

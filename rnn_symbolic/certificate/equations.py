@@ -24,11 +24,13 @@ from rnn_symbolic.table import Edge, product_value
 
 STRUCTURE = (
     "Reg Range Tails point name names rows heads depth height weight enters entry before step initial at_step value "
-    "steps L regular local is_loss loss_paths_of path_count path_recursion adjoint_of adjoint_equals_paths"
+    "depth_height depth_rows depth_heads heads_rows only_loss initial_slope steps_range counts every_quantity paths_of "
+    "three_steps double_sum steps L regular local is_loss loss_paths_of path_count path_recursion adjoint_of "
+    "adjoint_equals_paths"
 ).split()
 """Names of the generated text that belong to no quantity."""
 
-COMPONENTS = "i r c F J Here Inside proper with_same".split()
+COMPONENTS = "i r c F J Here Inside proper proper_rows with_same".split()
 """What is taken besides in matrix form: the indices."""
 
 Naming = Callable[[Quantity], str]

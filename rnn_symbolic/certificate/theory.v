@@ -419,6 +419,31 @@ Ltac same_components :=
     [ ring
     | rewrite ?Rmult_plus_distr_l, ?Rmult_plus_distr_r, ?upto_split, ?upto_push; match_sums; same ].
 
+(* The product of f over the steps after s up to t. *)
+Definition between (s t : nat) (f : nat -> R) : R := fold_right Rmult 1 (map f (seq (S s) (t - s))).
+
+Lemma between_none : forall t f, between t t f = 1.
+Proof. intros t f. unfold between. rewrite Nat.sub_diag. reflexivity. Qed.
+
+Lemma between_next : forall s t f, (s <= t)%nat -> between s (S t) f = f (S t) * between s t f.
+Proof.
+  intros s t f L. unfold between. replace (S t - s)%nat with (S (t - s)) by lia.
+  rewrite seq_S, map_app. replace (S s + (t - s))%nat with (S t) by lia. cbn [map].
+  generalize (map f (seq (S s) (t - s))). intros factors. induction factors as [|u factors IH]; simpl; [ring|].
+  rewrite IH. ring.
+Qed.
+
+(* The lemma behind backpropagation through time: a_t = b_t + c_t a_{t-1} and a_0 = 0 give the sum over s of what
+   enters at step s, times the factors after it. *)
+Lemma unrolled_recursion : forall a b c : nat -> R, a 0%nat = 0 -> (forall t, a (S t) = b (S t) + c (S t) * a t) ->
+  forall t, a t = over (seq 1 t) (fun s => between s t c * b s).
+Proof.
+  intros a b c Start Step t. induction t as [|t IH]; [exact Start|].
+  rewrite Step, seq_S, over_app, over_cons, over_nil, IH. cbn [plus]. rewrite between_none, <- over_scale.
+  rewrite (over_ext _ (seq 1 t) (fun s => between s (S t) c * b s) (fun s => c (S t) * (between s t c * b s))); [ring|].
+  intros s I. apply in_seq in I. rewrite between_next by lia. ring.
+Qed.
+
 (* ----------------------------------------------- Part 3: networks --------------------------------------------- *)
 
 (* What is known at a step: history k N is the quantity N, k steps back. *)
