@@ -127,6 +127,20 @@ def test_every_built_in_cell_in_matrix_form(coq: None, cell: str, goal: str) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("text", "goal"),
+    [
+        ("y = sigma(W_y @ x + b)", "b"),
+        ("h = tanh(W @ h[t-3] + U @ k[t-2] + x)\nk = h * h[t-1] - 0.5 * exp(k[t-1])\ny = V @ k + h", "k_-1"),
+        ("scalar tau\nh = tau * h[t-1] + (1 - tau) * tanh(W @ x)\ny = h / 3 + tau", "tau"),
+        ("h = x / h[t-1] ** 2 + W * h[t-1] - 1 / h[t-1]\ny = h", "W"),
+    ],
+)
+def test_odd_cells_in_matrix_form(coq: None, text: str, goal: str) -> None:
+    accepted(unroll(text, form="matrix"), goal)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("losses", "loss"), [("last", "abstract"), ("all", "squared"), ("last", "squared")])
 def test_choices_in_matrix_form(coq: None, losses: str, loss: str) -> None:
     accepted(

@@ -390,6 +390,8 @@ Ltac derive_component :=
   | |- derivable_pt_lim (fun s => @?f s - @?g s) _ _ => apply (dlim_minus f g); derive_component
   | |- derivable_pt_lim (fun s => @?f s * @?g s) _ _ =>
       first [apply (dlim_scale (f 0) g) (* f is constant *) | apply (dlim_mult f g)]; derive_component
+  | |- derivable_pt_lim (fun s => / (@?f s ^ S ?m)) _ _ => apply (dlim_inv_pow m f); [assumption|derive_component]
+  | |- derivable_pt_lim (fun s => / (@?f s)) _ _ => apply (dlim_inv f); [assumption|derive_component]
   | |- derivable_pt_lim (fun s => (@?f s) ^ S ?m) _ _ => apply (dlim_pow m f); derive_component
   | |- derivable_pt_lim (fun s => upto ?n (fun j => @?w s j * @?v s j)) _ _ =>
       apply (dlim_dot n w v); intros; derive_component
