@@ -85,10 +85,15 @@ def _title(text: str) -> str:
     return f"(* {f' {text} ':-^114} *)"
 
 
+def _in_comment(line: str) -> str:
+    """A line that neither opens nor closes a comment, nor a string in it."""
+    return line.replace("(*", "( *").replace("*)", "* )").replace('"', "'").encode("ascii", "replace").decode()
+
+
 def _heading(model: Model, goal: Goal) -> str:
     """What the file says, in words."""
-    lines = [line.partition("#")[0].rstrip() for line in model.cell.text.splitlines()]
-    name = re.sub(r"[^A-Za-z0-9_ .,+-]", "_", model.cell.name)  # nothing that ends a comment
+    lines = [_in_comment(line.partition("#")[0].rstrip()) for line in model.cell.text.splitlines()]
+    name = re.sub(r"[^A-Za-z0-9_ .,+-]", "_", model.cell.name)
     losses = "l_T" if model.losses == "last" else "l_1 + ... + l_T"
     return "\n".join(
         [
