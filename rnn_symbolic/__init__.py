@@ -24,8 +24,10 @@ _HOME = {
     "StateJacobian": "jacobian",
     "Verdict": "checking",
     "audit": "auditing.auditor",
+    "check_certificate": "certificate.checker",
     "check_gradient": "checking",
     "compile_gradient": "codegen.compiled",
+    "coq_certificate": "certificate.document",
     "count_paths": "paths",
     "derive_gradient": "derivation",
     "derive_gradients": "derivation",
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from rnn_symbolic.auditing.records import Audit as Audit
     from rnn_symbolic.cells import Cell as Cell
     from rnn_symbolic.cells import parse_cell as parse_cell
+    from rnn_symbolic.certificate.checker import check_certificate as check_certificate
+    from rnn_symbolic.certificate.document import coq_certificate as coq_certificate
     from rnn_symbolic.checking import Verdict as Verdict
     from rnn_symbolic.checking import check_gradient as check_gradient
     from rnn_symbolic.codegen.compiled import compile_gradient as compile_gradient

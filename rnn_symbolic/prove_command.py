@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rnn_symbolic.arguments import (
@@ -34,12 +35,50 @@ def add_prove(commands: Any) -> Parser:
         help="what a counted path visits: state, step or node (step for gated cells, state for others)",
     )  # fmt: skip
     parser.add_argument("--verify", action="store_true", help="compare with SymPy as well; exit 1 if anything differs")
+    parser.add_argument("--coq", action="store_true", help="write the theorem and its proof as a file for Coq")
+    parser.add_argument("--check", action="store_true", help="let coqc check that proof; exit 1 if it is refused")
     parser.add_argument("--seed", type=whole_number(0), default=0, help="the random points of the checks (0)")
     return parser
 
 
 def prove(args: argparse.Namespace) -> Outcome:
-    """``prove``: ∂L/∂θ for every T, as theorems with their proofs."""
+    """``prove``: ∂L/∂θ for every T, as theorems with their proofs; with --coq or --check, as a file for Coq."""
+    return _certificate(args) if args.coq or args.check else _document(args)
+
+
+def _certificate(args: argparse.Namespace) -> Outcome:
+    from rnn_symbolic.certificate.checker import check_certificate
+    from rnn_symbolic.certificate.document import coq_certificate
+    from rnn_symbolic.commands import model_of
+    from rnn_symbolic.output import json_text
+
+    if len(args.goals) > 1:
+        raise InputError(
+            f"a file for Coq is about one gradient, and these are {len(args.goals)}: {', '.join(args.goals)}"
+        )
+    for option, given in (
+        ("--verify", args.verify),
+        ("--granularity", args.granularity),
+        ("--standalone", args.standalone),
+    ):
+        if given:
+            raise InputError(f"{option} belongs to the document; it does not go with --coq or --check")
+    if args.steps is not None:
+        args.notes.append("--steps changes nothing: the theorem is for every T")
+    certificate = coq_certificate(model_of(args), args.goals[0] if args.goals else "")
+    if not args.check:
+        return certificate.text, 0
+    verdict = check_certificate(certificate.text)
+    code = 0 if verdict.accepted else 1
+    if args.coq:  # the file is the result
+        args.notes.append(verdict.line)
+        return certificate.text, code
+    if args.to == "json":
+        return json_text(asdict(verdict)), code
+    return f"{verdict}\n", code
+
+
+def _document(args: argparse.Namespace) -> Outcome:
     from rnn_symbolic.commands import draw, model_of
     from rnn_symbolic.induction.checks import MOST_STEPS, QUICK_STEPS, verify_proofs
     from rnn_symbolic.induction.proof import prove_gradients

@@ -30,7 +30,7 @@ from rnn_symbolic.render.text import WIDTH, columns
 
 LANGUAGES = ("en", "zh")
 DOCUMENTS = ("latex", "text", "markdown", "json")
-COMMANDS = ("derive", "paths", "check", "jacobian", "gradient", "article", "cells", "audit")
+COMMANDS = ("derive", "paths", "check", "jacobian", "gradient", "article", "cells", "audit", "prove")
 POINT: dict[str, Any] = {
     "W_x": 0.5, "W_h": 0.8, "W_y": 1.5, "b_h": 0.1, "b_y": -0.2, "h_0": 0.1, "x": [1, -0.5, 2], "d": [0.3, 0.6, 0.9],
 }  # fmt: skip

@@ -44,6 +44,7 @@ FLOORS = {
     "refinement": 8,  # equations in pieces
     "schedule": 9,  # what needs the step before
     "program": 10,  # forward and adjoint statements
+    "certificate": 15,  # the sum over paths as a theorem that Coq checks
     "codegen": 14,  # a program in a language, compiled
     "values": 9,  # a point, from a file or a mapping
     "graph": 9,  # paths from L, counted and listed

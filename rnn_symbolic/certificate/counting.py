@@ -1,0 +1,172 @@
+r"""How many paths there are: statements about the length of the actual list, and the list itself for small T.
+
+    |paths(N, t)|  =  [N mentions the goal at step t]  +  Σ over the rows (M, k) of N with k < t of |paths(M, t − k)|
+
+The recursion holds for every table. Where its solution is α t + β (the cells with one way from step to step), the
+closed form is proved as well: T (T + 1)/2 paths to W_x. Elsewhere the numbers for small T stand beside the recursion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rnn_symbolic.certificate.goals import Goal
+
+MAX_LISTED = 3_000
+"""How many paths Coq lists to count them for small T."""
+MAX_STEPS = 6
+
+Node = tuple[str, int]
+"""A quantity, by its name in the cell, and its step."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """The number of paths to a goal, from the rows."""
+
+    goal: Goal
+
+    @cached_property
+    def rows(self) -> dict[str, list[tuple[str, int]]]:
+        """What each quantity reads, by name and lag."""
+        network = self.goal.network
+        return {
+            name: [(edge.tail.name, edge.lag) for edge in e.edges if network.is_row(edge)]
+            for name, e in network.quantities.items()
+        }
+
+    def enters(self, name: str, t: int) -> bool:
+        """Whether the equation of a quantity mentions the goal at step t."""
+        e = self.goal.network.quantities[name]
+        return any(self.goal.enters_at(edge) in (None, t) for edge in self.goal.entries(e))
+
+    def by_step(self, steps: int) -> dict[str, list[int]]:
+        """The number of paths from each quantity at steps 1 … T."""
+        found: dict[str, list[int]] = {name: [] for name in self.rows}
+        for t in range(1, steps + 1):
+            for name, rows in self.rows.items():  # in the order of computation
+                count = sum(found[tail][t - lag - 1] for tail, lag in rows if lag < t)
+                found[name].append(count + self.enters(name, t))
+        return found
+
+    def total(self, steps: int) -> int:
+        """The number of paths from L."""
+        column = self.by_step(steps)["l"]
+        return column[-1] if self.goal.network.model.losses == "last" else sum(column)
+
+    def affine(self) -> dict[str, tuple[int, int]] | None:
+        """α and β with α t + β paths from each quantity at every step t; None where the numbers do not grow so."""
+        if self.goal.network.deepest > 1:
+            return None
+        found = {}
+        for name, column in self.by_step(8).items():
+            slope = column[1] - column[0]
+            start = column[0] - slope
+            if start < 0 or slope < 0 or column != [slope * t + start for t in range(1, 9)]:
+                return None
+            found[name] = (slope, start)
+        return found
+
+    def listing(self, name: str, t: int) -> Iterator[tuple[Node, ...]]:
+        """The paths from a quantity at a step, in the order of Coq's list."""
+        if self.enters(name, t):
+            yield ((name, t),)
+        for tail, lag in self.rows[name]:
+            if lag < t:
+                yield from (((name, t), *rest) for rest in self.listing(tail, t - lag))
+
+
+def counting(goal: Goal) -> str:
+    """The recursion, and the closed form or the numbers for small T."""
+    recursion = [
+        "(* The paths from N at step t, and their number: a recursion over the rows. *)",
+        "Definition paths_of (t : nat) (N : name) : list (path name) := paths rows enters depth height t N.",
+        "",
+        "Theorem path_recursion : forall t N,",
+        "  length (paths_of t N) = ((if enters t N then 1 else 0) + list_sum (map (fun row =>",
+        "    let (M, k) := (row : name * nat) in if k <? t then length (paths_of (t - k) M) else 0) (rows N)))%nat.",
+        "Proof. intros t N. exact (paths_length name rows enters depth height depth_height depth_rows t N). Qed.",
+        "",
+    ]
+    count = Count(goal)
+    affine = count.affine()
+    return "\n".join(recursion + (_numbers(goal, count) if affine is None else _closed(goal, affine)))
+
+
+def _numbers(goal: Goal, count: Count) -> list[str]:
+    """The length of the list for T = 1, 2, …"""
+    steps = 1
+    if count.total(steps) > MAX_LISTED:
+        return ["(* Too many paths to be listed one by one. *)"]
+    while steps < MAX_STEPS and count.total(steps + 1) <= MAX_LISTED:
+        steps += 1
+    numbers = "; ".join(str(count.total(t)) for t in range(1, steps + 1))
+    return [
+        "(* The number of paths from L, for small T. *)",
+        "Theorem path_count :",
+        f"  map (fun T => length ({goal.paths} T)) (seq 1 {steps}) = [{numbers}]%nat.",
+        "Proof. vm_compute. reflexivity. Qed.",
+    ]
+
+
+def _times(slope: int, factor: str) -> str:
+    return factor if slope == 1 else f"{slope} * {factor}"
+
+
+def _closed(goal: Goal, affine: dict[str, tuple[int, int]]) -> list[str]:
+    """The closed form: of every quantity by induction over the steps, and of L by summation."""
+    network = goal.network
+    equations = network.quantities
+    claims = [
+        f"length (paths_of (S t) {equations[name].name}) = ({slope} * S t + {start})%nat"
+        for name, (slope, start) in affine.items()
+    ]
+    claim = " /\\\n  ".join(claims)
+    earlier = " & ".join(f"B_{equations[name].name}" for name in affine)
+    lines = [f"Lemma counts : forall t,\n  {claim}.", "Proof.", f"  induction t as [|t ({earlier})]."]
+    for step in ("1", "S (S t)"):
+        lines.append("  - (* step 1 *)" if step == "1" else "  - (* the next step *)")
+        for name, (slope, start) in affine.items():
+            c = equations[name].name
+            lines.append(f"    assert (C_{c} : length (paths_of ({step}) {c}) = ({slope} * ({step}) + {start})%nat)")
+            lines.append("      by (rewrite path_recursion; unfold list_sum;")
+            lines.append("          cbn [rows map fold_right enters Nat.ltb Nat.leb Nat.sub]; lia).")
+        lines.append("    repeat split; assumption.")
+    lines += ["Qed.", ""]
+    slope, start = affine["l"]
+    place = "".join("proj2 (" for _ in list(affine)[1:]) + "counts t" + ")" * (len(affine) - 1)
+    lines.append("(* The number of paths from L. *)")
+    if network.model.losses == "last":
+        claim = " + ".join([*([_times(slope, "T")] if slope else []), *([str(start)] if start or not slope else [])])
+        lines += [
+            f"Theorem path_count : forall T, (1 <= T)%nat -> length ({goal.paths} T) = ({claim})%nat.",
+            "Proof.",
+            f"  intros T Some. destruct T as [|t]; [lia|]. assert (C := {place}).",
+            f"  unfold {goal.paths}, loss_paths, steps. cbn [flat_map]. rewrite app_nil_r.",
+            "  unfold paths_of in C. lia.",
+            "Qed.",
+        ]
+        return lines
+    if slope:
+        twice = _times(slope, "T * (T + 1)") + (f" + {2 * start} * T" if start else "")
+        claim = f"(2 * length ({goal.paths} T) = {twice})%nat"
+    else:
+        claim = (
+            f"length ({goal.paths} T) = {_times(start, 'T')}%nat"
+            if start == 1
+            else f"length ({goal.paths} T) = ({start} * T)%nat"
+        )
+    lines += [
+        f"Theorem path_count : forall T, {claim}.",
+        "Proof.",
+        f"  intros T. unfold {goal.paths}, loss_paths, steps. rewrite length_flat.",
+        f"  assert (C := sum_of_affine (fun t => length (paths_of t {goal.loss})) {slope} {start}",
+        f"    (fun t => {place}) T).",
+        "  unfold paths_of in C. nia.",
+        "Qed.",
+    ]
+    return lines
