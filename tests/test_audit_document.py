@@ -60,7 +60,7 @@ LIMITS = (
 )
 LAYOUTS = (LayoutMistake("layout", "transposed", 1), LayoutMistake("layout", "flattened", 1))
 ROUTE = ("L", "l_3", "y_3", "h_3", "h_2", "W_x")
-NOTES = ("precision", "kink", "zero", "shape", "overflow", "no-chance")
+NOTES = ("precision", "kink", "zero", "shape", "overflow", "no-chance", "unseen")
 
 
 # --- what there is to say ---------------------------------------------------------------------------------------------

@@ -99,6 +99,7 @@ def _asked(
         raise InputError("the model's L is the mean over the steps already; leave the adapter's mean out")
     notes: list[Fact] = []
     places, answers = _answered(ask, model, steps, seed, sizes)
+    _same_again(answers)
     if model.shapes is not None and sizes is None and all(answer.error for answer in answers):
         same = _answered(ask, model, steps, seed, equal_sizes(model))
         if not all(answer.error for answer in same[1]):
@@ -106,7 +107,8 @@ def _asked(
             places, answers = same
             notes.append(Fact("equal-sizes", (next(iter(sizes.values())),)))
     if all(answer.error for answer in answers):
-        raised = steps is None and "Error" in answers[0].error  # an exception of theirs, perhaps a shape of its own T
+        # an exception of theirs, perhaps because of a shape with a T of its own
+        raised = steps is None and any(name in answers[0].error for name in ("IndexError", "ValueError", "KeyError"))
         hint = "; if it can do one number of steps only, say which with --steps" if raised else ""
         raise InputError(f"{answers[0].error}{hint}")
     failed = [answer.error for answer in answers if answer.error]
@@ -121,6 +123,8 @@ def _asked(
             notes.append(Fact("no-initial"))
     if any(a.dtype != "float64" for a in answers if not a.error):
         notes.append(Fact("single-precision"))
+    if any("x" in a.gradients for a in answers):
+        notes.append(Fact("inputs-left-out"))
     kept = [(p, a) for p, a in zip(places, answers, strict=True) if not a.error]
     ordinary, extra = [(p, a) for p, a in kept if p.why in MAIN], [(p, a) for p, a in kept if p.why not in MAIN]
     if not ordinary:
@@ -148,7 +152,23 @@ def _answered(
             Place(here, draw(here, seed + T, sizes), "probe") for T in (1, 2) for here in [replace(model, steps=T)]
         ]
         places.append(usual_point(model, seed, sizes))
-    return tuple(places), tuple(ask(places))
+    again = [replace(places[0], why="again")]  # answered alike, or it depends on more than the point
+    return tuple(places + again), tuple(ask(places + again))
+
+
+def _same_again(answers: Sequence[Answer]) -> None:
+    """Refuse a function whose first and last answers, at the same point, differ."""
+    first, last = answers[0], answers[-1]
+    for name, array in first.gradients.items():
+        other = last.gradients.get(name)
+        alike = (
+            other is not None and np.shape(other) == np.shape(array) and np.allclose(array, other, rtol=1e-6, atol=0)
+        )
+        if not first.error and not last.error and not alike:
+            raise InputError(
+                f"asked again at the same point, the function gives another gradient by {name!r}: it draws random "
+                f"numbers, or adds to what it gave before; make it depend on its arguments only"
+            )
 
 
 def without_initial(point: MatrixPoint | Point) -> MatrixPoint | Point:

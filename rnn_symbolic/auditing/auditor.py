@@ -133,7 +133,9 @@ def _audit_numbers(
         here = model(form, T)
         point = point_of(at, here)
         found = numbers if hasattr(numbers, "unit") else given_gradients(numbers, here)
-        names = {name: here.resolve(name) for name in found.gradients if name != "x"}
+        if "x" in found.gradients:
+            raise InputError("gradients by the inputs are not audited; leave 'x' out")
+        names = {name: here.resolve(name) for name in found.gradients}
         if not names:
             raise InputError(f"no gradient is given; name parameters, such as {', '.join(map(str, here.parameters))}")
         arrays = {names[name]: found.gradients[name] for name in names}

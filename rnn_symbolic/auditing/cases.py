@@ -35,6 +35,8 @@ from rnn_symbolic.table import LocalRule, product_value
 
 RELATIVE = 1e-9
 """Rounding is at most this part of the largest sum of absolute values of the groups G[t, s]."""
+MOST_NUMBERS = 300_000
+"""How many numbers the groups G[t, s] of all goals may be."""
 SINGLE = 1e-8
 """What is given with a larger relative error was not computed in double precision."""
 
@@ -116,6 +118,12 @@ class Case:
         return self.model.steps
 
     @cached_property
+    def large(self) -> bool:
+        """Whether G[t, s] would take too much memory: then only the whole gradient is looked at."""
+        entries = sum(int(np.prod(self.sweep.shape(goal), dtype=int)) for goal in self.goals)
+        return entries * self.steps**2 * self.sweep.samples > MOST_NUMBERS
+
+    @cached_property
     def outputs(self) -> int:
         """n_y"""
         return int(self.sweep.values["y", 1].shape[-2])
@@ -129,11 +137,14 @@ class Case:
 
     def right(self, goal: Quantity) -> Array:
         """The right gradient, entry by entry."""
+        if self.large:
+            return self.predict(goal, ())
         return np.asarray(self.groups[goal].sum((0, 1)))
 
     def size(self, goal: Quantity) -> float:
-        """The largest sum of absolute values of groups."""
-        return float(np.abs(self.groups[goal]).sum((0, 1)).max(initial=0.0))
+        """The largest sum of absolute values of groups; in a large network the largest entry."""
+        terms = np.abs(self.right(goal)) if self.large else np.abs(self.groups[goal]).sum((0, 1))
+        return float(terms.max(initial=0.0))
 
     def errors(self, reading: Reading, goal: Quantity, predictions: Array) -> Array:
         """How far each prediction is from what was given, in tolerances: explained means at most 1."""
@@ -235,8 +246,10 @@ class Case:
             case "entries":
                 return np.clip(gradient, -mistake.limit, mistake.limit)
             case "norm-of-each":
-                return gradient * min(1.0, mistake.limit / max(float(np.linalg.norm(gradient)), 1e-300))
-        return gradient * min(1.0, mistake.limit / max(self.norm(mistake.about), 1e-300))
+                return gradient * min(
+                    1.0, mistake.limit / max(float(np.linalg.norm(gradient)) + mistake.epsilon, 1e-300)
+                )
+        return gradient * min(1.0, mistake.limit / max(self.norm(mistake.about) + mistake.epsilon, 1e-300))
 
     def norm(self, names: tuple[str, ...]) -> float:
         """The norm of several right gradients together."""

@@ -55,6 +55,8 @@ def _habits(mistake: TableMistake) -> Iterator[tuple[object, ...]]:
     """What makes two mistakes the same habit."""
     output = mistake.head.name == "y"
     match mistake.code:
+        case "carry-without-slope":
+            yield ("all",)
         case "matrix" | "slope-after-matrix" | "swapped" | "factor-missing" | "factor-twice":
             yield (mistake.head, mistake.about[0] if mistake.code != "slope-after-matrix" else "")
             if mistake.kind == "scale":
@@ -101,6 +103,7 @@ def _single(w: Writer) -> Iterator[TableMistake]:
         yield from routes.signs(w, i, arc)
         yield from routes.swaps(w, i, arc)
     yield from routes.orders(w)
+    yield from routes.bare_carries(w)
     yield from routes.complements(w)
     yield from routes.foreign_slopes(w)
     yield from routes.past_slopes(w)

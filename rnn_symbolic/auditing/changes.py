@@ -106,7 +106,8 @@ def _described(term: Term, path: int, points: Points) -> Difference:
     if theirs and not ours:
         return Difference(path, Mistake("scale", "extra-factor", 4, about[:1]), "sum-over-paths")
     if ours and not theirs:
-        return Difference(path, Mistake("scale", "missing-factor", 4, about[1:]), "sum-over-paths")
+        kind = "wrong-activation" if all("'(" in letter for letter in ours) else "scale"
+        return Difference(path, Mistake(kind, "missing-factor", 4, about[1:]), "sum-over-paths")
     if _without_steps(theirs) == _without_steps(ours):
         return Difference(path, Mistake("index", "wrong-step", 4, about), "sum-over-paths")
     return Difference(path, Mistake("unknown", "other-factor", 5, about), "sum-over-paths")

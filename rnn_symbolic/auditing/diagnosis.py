@@ -32,6 +32,10 @@ CHANCE = 3.0
 """A combination is named when chance would give it less than once in 10^CHANCE such searches."""
 PAIRS_AT_ONCE = 4_000
 """How many pairs of mistakes in the table one sweep takes."""
+PAIR_WORK = 1e8
+"""About how many multiplications the search for pairs may take."""
+MOST_MASKS = 60
+"""How many selections are paired, the simplest."""
 CONFIRMED = 60
 """How many pairs that reproduce one point are tried at the others."""
 
@@ -135,23 +139,34 @@ class _Search:
 
     def beyond_chance(self, combination: Combination, goals: Iterable[Quantity]) -> bool:
         """Whether so many digits cannot have met by chance, as often as it was tried."""
-        spoken = [n for goal in goals for n in self.digits(goal)]
+        spoken = [n for case in self.cases for n in self.spoken(case, list(goals))]
         fitted = any(isinstance(mistake, LimitMistake) for mistake in combination)
         digits = sum(spoken) - (max(spoken, default=0.0) if fitted else 0.0)  # a number was chosen to fit
         return digits >= math.log10(max(10, self.tried)) + CHANCE
 
-    def digits(self, goal: Quantity) -> list[float]:
-        """How many decimal digits of each entry speak, at all points at which it is wrong: as many as are written."""
-        found: list[float] = []
-        for case in self.cases:
-            if case.is_right(goal):
+    def spoken(self, case: Case, goals: Sequence[Quantity]) -> list[float]:
+        """How many decimal digits speak at a point: as many as are written, of as many entries as are independent.
+
+        Entries that stand in a fixed ratio in all predictions, such as those of dW_x and db_h where all x are alike,
+        are one number.
+        """
+        digits: list[float] = []
+        columns: list[Array] = []
+        for goal in goals:
+            if case.is_right(goal) or not case.readings[goal]:
                 continue
-            for reading in case.readings[goal][:1]:
-                size = max(float(np.abs(reading.entries).max(initial=0.0)), case.size(goal))
-                unit = reading.unit + case.relative * size
-                known = np.log10(np.maximum(1.0, size / np.maximum(unit, 1e-300)))
-                found += [min(float(k), written(v)) for k, v in zip(known, reading.entries, strict=True)]
-        return found
+            reading = case.readings[goal][0]
+            size = max(float(np.abs(reading.entries).max(initial=0.0)), case.size(goal))
+            unit = reading.unit + case.relative * size
+            known = np.log10(np.maximum(1.0, size / np.maximum(unit, 1e-300)))
+            digits += [min(float(k), written(v)) for k, v in zip(known, reading.entries, strict=True)]
+            columns.append(self.predictions(case)[goal] / (case.size(goal) or 1.0))
+        if not columns:
+            return []
+        table = np.concatenate(columns, axis=1)
+        table = table[np.isfinite(table).all(axis=1) & (np.abs(table).max(axis=1) < 1e6)]
+        independent = int(np.linalg.matrix_rank(table, tol=1e-6 * max(1.0, float(np.abs(table).max(initial=0.0)))))
+        return sorted(digits, reverse=True)[:independent]
 
     # -- one mistake --------------------------------------------------------------------------------------------
 
@@ -193,7 +208,7 @@ class _Search:
         """By goal, what () and each mistake of the catalogue would give: [mistake, entry]."""
         cached: dict[Quantity, Array] | None = case.__dict__.get("_predictions")
         if cached is None:
-            cached = case.__dict__["_predictions"] = _predictions(case, self.catalogue)
+            cached = case.__dict__["_predictions"] = predictions_of(case, self.catalogue)
         return cached
 
     # -- limits -------------------------------------------------------------------------------------------------
@@ -225,8 +240,9 @@ class _Search:
         table = [m for m in useful if isinstance(m, TableMistake)]
         kinds = (SelectionMistake, ResultMistake)
         others = [m for m in self.catalogue if isinstance(m, kinds)]
-        masks = [m for m in others if isinstance(m, SelectionMistake)]
+        masks = [m for m in others if isinstance(m, SelectionMistake)][:MOST_MASKS]
         numbers = [m for m in others if isinstance(m, ResultMistake)]
+        table = table[: self.affordable(case, goals)]
         forward = [m for m in useful if isinstance(m, ForwardMistake)]
         self.tried += len(table) * (len(table) + len(others)) + len(masks) * (len(masks) + len(numbers))
         for goal in goals:
@@ -240,6 +256,11 @@ class _Search:
                 ):
                     yield (*pair, *layout), goal
         yield from self.both(case, goals, table)
+
+    def affordable(self, case: Case, goals: Sequence[Quantity]) -> int:
+        """How many mistakes of the table are paired, the simplest: all of them in small networks."""
+        entries = sum(case.groups[goal].shape[-1] for goal in goals) + 10 * len(case.sweep.arcs)
+        return int(max(20, math.sqrt(PAIR_WORK / (entries * case.steps))))
 
     def useful(self, case: Case, goals: Sequence[Quantity]) -> list[Mistake]:
         """Mistakes that change a wrong goal and leave the right ones alone, one of those that do the same."""
@@ -369,7 +390,7 @@ def _merged(one: Variant, other: Variant) -> Variant:
     return Variant((*one.changes, *other.changes), (*one.added, *other.added), border)
 
 
-def _predictions(case: Case, catalogue: Sequence[Mistake]) -> dict[Quantity, Array]:
+def predictions_of(case: Case, catalogue: Sequence[Mistake]) -> dict[Quantity, Array]:
     """All of them in as few sweeps as there are networks."""
     table = [m.variant for m in catalogue if isinstance(m, TableMistake)]
     changed = case.sweep.groups((RIGHT, *table), case.goals, whole=True)
@@ -392,4 +413,4 @@ def _predictions(case: Case, catalogue: Sequence[Mistake]) -> dict[Quantity, Arr
     return found
 
 
-__all__ = ["Diagnosis", "Explanation", "diagnose"]
+__all__ = ["Diagnosis", "Explanation", "diagnose", "predictions_of"]

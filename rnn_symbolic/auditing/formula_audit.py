@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from rnn_symbolic.array_functions import Array
+from rnn_symbolic.array_functions import Array, NoValue
 from rnn_symbolic.arrays import array_point
 from rnn_symbolic.auditing.cases import Case, relative_error
 from rnn_symbolic.auditing.changes import difference
@@ -54,7 +54,11 @@ def audit_formula(model: Model, text: str, *, seed: int = 0, told: bool = True) 
     numbers = _Numbers(model, text)
     findings: list[Finding] = []
     for formula in formulas:
-        findings += _findings(formula, model, numbers, seed)
+        try:
+            findings += _findings(formula, model, numbers, seed)
+        except (NoValue, NumericalFailure) as reason:
+            where = f"line {formula.line}: the formula for d{formula.goal}"
+            raise InputError(f"{where} has no value at ordinary points: {reason}") from None
     checks = {finding.wrt: finding.usual for finding in findings}
     passed = None if None in checks.values() else all(check is not None and check.passed for check in checks.values())
     return Audit(verdict_of(tuple(findings)), tuple(findings), passed, model, "formula", (), told)
@@ -65,13 +69,20 @@ def _findings(formula: Formula, model: Model, numbers: _Numbers, seed: int) -> l
     value = sum((points.value(term, formula.transposed) for term in formula.terms), np.zeros(len(points.total)))
     error = relative_error(value, points.total)
     found = Finding(str(formula.goal), "right", error=error, points=len(points.at), usual=numbers.usual(formula.goal))
-    scale = float(np.abs(points.path_values).sum(axis=0).max(initial=0.0))
-    if same(value, points.total, scale):
-        if not formula.transposed:
-            return [found]
+    if not np.isfinite(value).all():
+        raise InputError(f"line {formula.line}: the formula for d{formula.goal} overflows at ordinary points")
+    agrees = same(value, points.total, points.scale)
+    if agrees and points.shows_all and not formula.transposed:
+        return [found]
+    if (agrees and formula.transposed) or (_is_square(points) and same(points.transpose(value), points.total)):
         parts = [_transposed(formula.goal)]
         return [_wrong(found, "layout", tuple(parts), numbers.instance(formula.goal))]
     matching = match_terms(formula, points)
+    if agrees and not matching.terms and not matching.twice:
+        if not matching.missing:
+            return [found]
+    elif agrees:  # what the terms are cannot be told, and their sum would hide the long lags
+        return [replace(found, status="inconclusive", note="unseen")]
     parts = _term_parts(formula, matching, points)
     missing = _missing_parts(formula, matching, points)
     by_kind: dict[str, list[Part]] = {}
@@ -88,6 +99,11 @@ def _findings(formula: Formula, model: Model, numbers: _Numbers, seed: int) -> l
 
 def _wrong(found: Finding, kind: str, parts: tuple[Part, ...], instance: Instance | None) -> Finding:
     return replace(found, status="wrong", kind=kind, parts=parts, instance=instance)
+
+
+def _is_square(points: Points) -> bool:
+    shape = points.shape(points.at[0])
+    return points.model.is_matrix(points.goal) and shape[0] == shape[1] > 1
 
 
 def _transposed(goal: Quantity) -> Part:

@@ -2,7 +2,7 @@ r"""From numbers to an audit: the diagnosis, said goal by goal, with its evidenc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,8 @@ from rnn_symbolic.array_functions import Array
 from rnn_symbolic.auditing.asking import Asked, case_of, own_loss_agrees
 from rnn_symbolic.auditing.cases import Case, Combination
 from rnn_symbolic.auditing.catalogue import table_mistakes
-from rnn_symbolic.auditing.diagnosis import Diagnosis, Explanation, diagnose
+from rnn_symbolic.auditing.conventions import other_networks
+from rnn_symbolic.auditing.diagnosis import Diagnosis, Explanation, diagnose, predictions_of
 from rnn_symbolic.auditing.facts import at_kink, facts_about
 from rnn_symbolic.auditing.instances import SmallPoints, usual_check, usual_checks
 from rnn_symbolic.auditing.mistakes import LimitMistake, Mistake, results, selections
@@ -20,6 +21,7 @@ from rnn_symbolic.auditing.records import Audit, Fact, Finding, UsualCheck, verd
 from rnn_symbolic.auditing.sides import part_of
 from rnn_symbolic.errors import InputError, NumericalFailure
 from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.matrix_valuation import random_matrix_point
 
 NEAR = 1e-4
 """A relative error below this may be the precision of what was given."""
@@ -28,6 +30,8 @@ NEAR = 1e-4
 def catalogue_of(cases: Sequence[Case]) -> tuple[Mistake, ...]:
     """All mistakes that can be made in the network of the cases."""
     first = cases[0]
+    if any(case.large for case in cases):
+        return results(first.outputs, first.point.batch)
     return (
         *results(first.outputs, first.point.batch),
         *selections(max(case.steps for case in cases)),
@@ -42,7 +46,10 @@ def inspect(
     """The audit of gradients given at one or several points."""
     if not cases[0].goals:
         raise InputError("there is no gradient to audit; name parameters")
-    diagnosis = diagnose(cases, catalogue_of(cases))
+    large = any(case.large for case in cases)
+    diagnosis = diagnose(cases, catalogue_of(cases), pairs=not large)
+    if large and diagnosis.wrong:
+        notes = (*notes, Fact("large"))
     usual = _usual(diagnosis, asked)
     small = SmallPoints(cases[0].model, cases[0].goals)
     findings = tuple(_finding(diagnosis, goal, usual.get(goal), asked, small) for goal in cases[0].goals)
@@ -52,7 +59,41 @@ def inspect(
     notes = (*notes, *_loss_notes(cases))
     if asked is not None and diagnosis.wrong and own_loss_agrees(asked, cases[0]):
         notes = (*notes, Fact("own-loss-agrees"))
-    return Audit(verdict_of(findings), findings, passed, cases[0].model, source, notes, told)
+    hidden = hidden_kinds(cases) if not large and source == "gradients" and not diagnosis.wrong else ()
+    return Audit(verdict_of(findings), findings, passed, cases[0].model, source, notes, told, hidden)
+
+
+def hidden_kinds(cases: Sequence[Case]) -> tuple[str, ...]:
+    """The kinds of which some mistake gives the right gradients at these points, but not at a lively one."""
+    first = cases[0]
+    model = replace(first.model, steps=max(3, *(case.steps for case in cases)))
+    point = random_matrix_point(model, 0, first.point.sizes or None)
+    goals = [goal for goal in first.goals if goal.step is None or goal.step <= 0]
+    try:
+        lively = Case(model, point, {goal: np.zeros(()) for goal in goals}, others=other_networks(model, point.sizes))
+    except NumericalFailure:
+        return ()
+    catalogue = catalogue_of([lively])
+    elsewhere = predictions_of(lively, catalogue)
+    here = [predictions_of(case, catalogue) for case in cases]
+    found = dict.fromkeys(
+        mistake.kind
+        for n, mistake in enumerate(catalogue, 1)
+        if not _coincides(lively, elsewhere, goals, n)
+        and all(_coincides(case, predictions, goals, n) for case, predictions in zip(cases, here, strict=True))
+    )
+    return tuple(found)
+
+
+def _coincides(case: Case, predictions: Mapping[Quantity, Array], goals: Sequence[Quantity], n: int) -> bool:
+    """Whether a mistake changes no goal by more than what was granted."""
+    for goal in goals:
+        size = max(float(np.abs(predictions[goal][n]).max(initial=0.0)), case.size(goal))
+        unit = case.readings[goal][0].unit if case.readings[goal] else 0.0
+        granted = case.relative * size + unit + case.slack[goal]
+        if not np.all(np.abs(predictions[goal][n] - predictions[goal][0]) <= granted):
+            return False
+    return True
 
 
 def _finding(
@@ -66,7 +107,8 @@ def _finding(
         str(goal), "right", error=worst.distance(goal), points=len(cases), given=given, right=right, usual=usual
     )
     if goal in diagnosis.right:
-        return found
+        begins = _beginning(asked, goal, wrong_only=True)
+        return replace(found, status="wrong", kind="unknown", facts=begins) if begins else found
     if goal in diagnosis.undecided:
         return replace(found, status="inconclusive", note="zero")
     explanation = diagnosis.explanation(goal)
@@ -75,7 +117,8 @@ def _finding(
     if not all(case.readings[goal] for case in cases):
         shapes = (tuple(given.shape), tuple(right.shape))
         return replace(found, status="wrong", kind="unknown", note="shape", shapes=shapes)
-    facts = (*facts_about(cases, goal), *_beginning(asked, goal))
+    located = () if any(case.large for case in cases) else facts_about(cases, goal)
+    facts = (*located, *_beginning(asked, goal))
     for note, holds in (("kink", at_kink(cases)), ("precision", worst.distance(goal) < NEAR)):
         if holds:
             return replace(found, status="inconclusive", note=note, facts=facts)
@@ -142,7 +185,7 @@ def _read(case: Case, goal: Quantity) -> Array:
 # --- where it begins ------------------------------------------------------------------------------------------------
 
 
-def _beginning(asked: Asked | None, goal: Quantity) -> tuple[Fact, ...]:
+def _beginning(asked: Asked | None, goal: Quantity, *, wrong_only: bool = False) -> tuple[Fact, ...]:
     """For how many steps a function is right: T = 1 has no lag but 0."""
     if asked is None:
         return ()
@@ -157,8 +200,10 @@ def _beginning(asked: Asked | None, goal: Quantity) -> tuple[Fact, ...]:
             return ()
         if not case.is_right(goal):
             T = place.model.steps
+            if wrong_only:
+                return (Fact("wrong-at-T", (T,)),)
             return (Fact("right-up-to-T", (T - 1,)),) if T > 1 else (Fact("first-wrong-T", (1,)),)
-    return (Fact("right-up-to-T", (len(asked.probes),)),) if asked.probes else ()
+    return (Fact("right-up-to-T", (len(asked.probes),)),) if asked.probes and not wrong_only else ()
 
 
 def _loss_notes(cases: Sequence[Case]) -> tuple[Fact, ...]:

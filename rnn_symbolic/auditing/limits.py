@@ -15,6 +15,8 @@ from rnn_symbolic.auditing.cases import Case, Combination
 from rnn_symbolic.auditing.mistakes import LimitMistake
 from rnn_symbolic.expressions import Quantity
 
+EPSILONS = (0.0, 1e-6, 1e-8, 1e-12)
+"""What is added to a norm before it divides; PyTorch adds 1e-6."""
 ALIKE = 1e-8
 """Two numbers that should be one differ by no more than this part of them."""
 
@@ -35,6 +37,7 @@ def _offers(cases: Sequence[Case], goals: Sequence[Quantity], before: Combinatio
     largest: list[float] = []
     shrunk: list[Case] = []  # where every goal is multiplied by the same r < 1
     shrunk_goals: dict[Quantity, list[float]] = {goal: [] for goal in goals}
+    norms_of: dict[Quantity, list[float]] = {goal: [] for goal in goals}
     for case in cases:
         here = []
         for goal in goals:
@@ -49,6 +52,7 @@ def _offers(cases: Sequence[Case], goals: Sequence[Quantity], before: Combinatio
                 here.append(r)
                 if 0 < r < 1:
                     shrunk_goals[goal].append(float(np.linalg.norm(u)))
+                    norms_of[goal].append(size**0.5)
             if np.abs(u).max(initial=0.0) < np.abs(right).max() * (1 - ALIKE):
                 largest.append(float(np.abs(u).max()))
         ratios += here
@@ -59,12 +63,19 @@ def _offers(cases: Sequence[Case], goals: Sequence[Quantity], before: Combinatio
     if shrunk and not before:
         parameters = tuple(goal for goal in cases[0].goals if goal.step is None)
         for over in dict.fromkeys((tuple(cases[0].goals), parameters, tuple(goals))):
-            norms = [_norm(case, over) for case in shrunk]
-            if _chosen(norms):
-                yield LimitMistake("clipped", "norm", 1, tuple(map(str, over)), limit=norms[0])
-    for found in shrunk_goals.values():
-        if found and _chosen(found):
-            yield LimitMistake("clipped", "norm-of-each", 1, limit=found[0])
+            names = tuple(map(str, over))
+            for epsilon in EPSILONS:
+                sizes = [case.norm(names) for case in shrunk]
+                norms = [
+                    _norm(case, over) * (g + epsilon) / max(g, 1e-300) for case, g in zip(shrunk, sizes, strict=True)
+                ]
+                if _chosen(norms):
+                    yield LimitMistake("clipped", "norm", 1, names, limit=norms[0], epsilon=epsilon)
+    for goal, found in shrunk_goals.items():
+        for epsilon in EPSILONS:
+            limits_at = [u * (g + epsilon) / g for u, g in zip(found, norms_of[goal], strict=True)]
+            if found and _chosen(limits_at):
+                yield LimitMistake("clipped", "norm-of-each", 1, limit=limits_at[0], epsilon=epsilon)
     if largest and _chosen(largest):
         yield LimitMistake("clipped", "entries", 1, limit=largest[0])
 

@@ -116,6 +116,7 @@ class LimitMistake(Mistake):
     """The gradient times a number that nothing explains, or clipped at one; ``limit`` is it."""
 
     limit: float = 1.0
+    epsilon: float = 0.0  # added to the norm that divides
 
 
 @dataclass(frozen=True, slots=True)

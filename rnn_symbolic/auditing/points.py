@@ -58,9 +58,18 @@ def audit_points(
         if why == "loud" and not _unbounded(model):
             continue
         here = replace(model, steps=T)
-        point = _lively(here, seed + 100 * k, sizes)
+        point = _lively(here, seed + 100 * k, _varied(model, sizes, k))
         found.append(Place(here, loud(point) if why == "loud" else point, why))
     return tuple(found)
+
+
+def _varied(model: Model, sizes: Mapping[str, int] | None, k: int) -> Mapping[str, int] | None:
+    """Another n_y at every point, so that a mean over the outputs is no mere number; never that of another size."""
+    if sizes is not None or model.shapes is None or "n_y" not in model.shapes.sizes:
+        return sizes
+    known = random_sizes(model)
+    free = [n for n in range(4, 12) if n not in {size for name, size in known.items() if name != "n_y"}]
+    return {"n_y": free[k % 3]}
 
 
 def _unbounded(model: Model) -> bool:

@@ -104,6 +104,7 @@ class Audit:
 
     ``would_pass_usual_check`` is None where nothing says what would be computed at the usual point. ``source`` is
     "formula", "gradients" or "code". ``notes`` are facts about the audit itself. ``told`` False keeps the answers back.
+    ``hidden`` are kinds of mistakes that would not have shown at the points of numbers that are right.
     """
 
     verdict: str
@@ -113,6 +114,7 @@ class Audit:
     source: str
     notes: tuple[Fact, ...] = ()
     told: bool = True
+    hidden: tuple[str, ...] = ()
 
     @property
     def wrong(self) -> tuple[Finding, ...]:

@@ -98,6 +98,26 @@ def swaps(w: Writer, i: int, arc: Arc) -> Iterator[TableMistake]:
             yield w.instead("order", "swapped", 2, i, factors)
 
 
+def bare_carries(w: Writer) -> Iterator[TableMistake]:
+    """∂h_t/∂h_{t−1} = W_h, without the slope: it is taken for the weights and forgotten on the way back."""
+    for j, inner in enumerate(w.arcs):
+        if not inner.lag or inner.head in w.model.cell.states:
+            continue
+        outers = [outer for outer in w.arcs if outer.tail == inner.head and outer.lag == 0]
+        sloped = [outer for outer in outers if outer.factors and outer.factors[-1].rule is LocalRule.SLOPE]
+        if not sloped or any(outer.tail == inner.head and outer.lag for outer in w.arcs):
+            continue
+        added = []
+        for outer in outers:
+            kept = outer.factors[:-1] if outer in sloped else outer.factors
+            arc = Arc(outer.head, inner.tail, inner.lag, (*outer.factors, *inner.factors))
+            added.append((arc, product_value((*kept, *inner.factors))))
+        arc = Arc(sloped[0].head, inner.tail, inner.lag, (*sloped[0].factors, *inner.factors))
+        yours = product_value((*sloped[0].factors[:-1], *inner.factors))
+        variant = Variant((Change(j, None),), tuple(added))
+        yield w.made("wrong-activation", "carry-without-slope", 2, arc, variant, yours)
+
+
 def orders(w: Writer) -> Iterator[TableMistake]:
     """The slope after the matrix: D (Wᵀ g) for Wᵀ (D g), where D and W belong to two equations of one step."""
     if not w.matrix:

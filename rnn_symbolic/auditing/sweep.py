@@ -17,7 +17,7 @@ import numpy as np
 from rnn_symbolic.array_functions import Array, NoValue
 from rnn_symbolic.arrays import ArrayValues, MatrixPoint, array_point, evaluate_array, value_of
 from rnn_symbolic.errors import NumericalFailure
-from rnn_symbolic.expressions import Expression, Quantity, quantities
+from rnn_symbolic.expressions import Expression, Kronecker, Quantity, quantities
 from rnn_symbolic.matrix_valuation import MatrixValuation
 from rnn_symbolic.model import Model
 from rnn_symbolic.numeric import Key, Point
@@ -169,9 +169,17 @@ class Sweep:
     # -- sweeps ---------------------------------------------------------------------------------------------------
 
     @cached_property
-    def _base(self) -> list[Array]:
-        """The local derivative of each arc."""
-        return [self.derivative(arc.value) for arc in self.arcs]
+    def _base(self) -> list[tuple[Array | None, Array | None]]:
+        """The local derivative of each arc as (J, v): J (vᵀ ⊗ I) by a matrix, without forming what is mostly zeros."""
+        found: list[tuple[Array | None, Array | None]] = []
+        for arc in self.arcs:
+            *front, last = arc.factors or (None,)
+            if last is None or not isinstance(last.value, Kronecker):
+                found.append((self.derivative(arc.value), None))
+                continue
+            before = self.derivative(product_value(front)) if front else None
+            found.append((before, self.derivative(last.value.vector)[..., 0]))
+        return found
 
     def _entries(self, goal: Quantity) -> int:
         value = value_of(self.values, _key(goal))
@@ -209,7 +217,7 @@ class Sweep:
                     found[wanted[head, t]][:, :, :, 0 if whole else t - 1] += row
                 for i in by_head.get(head, ()):
                     arc = self.arcs[i]
-                    flow = self._flow(row, self._base[i][t - 1])
+                    flow = self._along(row, i, t)
                     for index, stack in replaced.get(i, ()):
                         flow[:, index] = np.matmul(row[:, index], stack[t - 1].swapaxes(0, 1))
                     if i in dropped:
@@ -220,6 +228,15 @@ class Sweep:
                     flow[:, index] = np.matmul(row[:, index], stack[t - 1].swapaxes(0, 1))
                     self._arrive(arc, t, flow, rows, found, wanted, whole)
         return {goal: self._gathered(goal, array) for goal, array in found.items()}
+
+    def _along(self, row: Array, i: int, t: int) -> Array:
+        """The row times the local derivative of an arc; by a matrix v_j r_i, column j after column j − 1."""
+        J, v = self._base[i]
+        flow = row if J is None else self._flow(row, J[t - 1])
+        if v is None:
+            return np.array(flow) if J is None else flow
+        entries = v[t - 1][:, None, None, :, None] * flow[..., None, :]
+        return np.asarray(entries.reshape(*flow.shape[:-1], -1))
 
     def _flow(self, row: Array, J: Array) -> Array:
         B, M, losses, n = row.shape

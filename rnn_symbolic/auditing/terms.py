@@ -7,7 +7,7 @@ is no difference; a term that is several paths at once (a sum in brackets) is wr
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -43,7 +43,11 @@ MOST_TERMS = 2_000
 """How many terms a formula is written out into."""
 MOST_AT_ONCE = 64
 """How many terms a bracket is written out into where none of them is a path."""
+MOST_TRIED = 4_000
+"""How many changed paths are tried for one formula; what is left over is described by its letters."""
 POINTS = 3
+SEEN = 1e-7
+"""A path that is at least this part of the sum of all shows in it."""
 SAME = 1e-9
 """Values that differ by no more than this part of the larger are the same."""
 
@@ -82,6 +86,7 @@ class Points:
 
     def __init__(self, model: Model, goal: Quantity, seed: int) -> None:
         self.model, self.goal = model, goal
+        self.tried = 0
         self.at: list[MatrixValuation] = [stand_in_matrix_valuation(model, seed + 50 * k) for k in range(POINTS)]
 
     @cached_property
@@ -125,6 +130,9 @@ class Points:
 
     def product(self, factors: Sequence[Expression]) -> Array | None:
         """What an ordered product in numerator layout is worth, in the order of `entries`; None if it does not fit."""
+        self.tried += 1
+        if self.tried > MOST_TRIED:
+            return None
         rows = []
         for at in self.at:
             try:
@@ -137,15 +145,36 @@ class Points:
         return np.concatenate(rows)
 
     @cached_property
+    def scale(self) -> Array:
+        """The size of what is added up at each point: Σ |path|."""
+        sizes = np.abs(self.path_values).reshape(len(self.path_values), POINTS, -1).sum(axis=0)
+        return np.asarray(sizes.max(axis=1, initial=0.0))
+
+    @cached_property
+    def shows_all(self) -> bool:
+        """Whether no path is so small that the value of a sum could hide it."""
+        sizes = np.abs(self.path_values).reshape(len(self.path_values), POINTS, -1).max(axis=2, initial=0.0)
+        return bool(np.all((sizes > SEEN * self.scale).any(axis=1)))
+
+    def transpose(self, values: Array) -> Array:
+        """The values of a square matrix, transposed, at every point."""
+        n = self.shape(self.at[0])[0]
+        return np.ascontiguousarray(values.reshape(POINTS, n, n).swapaxes(1, 2)).ravel()
+
+    @cached_property
     def total(self) -> Array:
         """The right gradient."""
         return np.concatenate([self.entries(at.gradient(self.goal).value) for at in self.at])
 
 
-def same(one: Array, other: Array, scale: float = 0.0) -> bool:
-    """Whether two rows of values are the same to rounding."""
-    size = max(float(np.abs(one).max(initial=0.0)), float(np.abs(other).max(initial=0.0)), scale)
-    return bool(np.abs(one - other).max(initial=0.0) <= SAME * size)
+def same(one: Array, other: Array, scale: Array | None = None) -> bool:
+    """Whether two rows of values are the same to rounding, at each point by the size of what stands there."""
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        return False
+    a, b = one.reshape(POINTS, -1), other.reshape(POINTS, -1)
+    size = np.maximum(np.abs(a).max(1, initial=0.0), np.abs(b).max(1, initial=0.0))
+    size = size if scale is None else np.maximum(size, scale)
+    return bool(np.all(np.abs(a - b).max(1, initial=0.0) <= SAME * size))
 
 
 def match_terms(formula: Formula, points: Points) -> Matching:
@@ -163,11 +192,38 @@ class _Matcher:
     def matched(self) -> Matching:
         for term in self.formula.terms:
             self.place(normal(term, self.points.model))
-        self.found.missing = [i for i in range(len(self.points.paths)) if i not in self.taken]
+        self.settle()
         return self.found
+
+    def settle(self) -> None:
+        """Add up what stands before each path: A + B − B is A, and A/2 + A/2 as well."""
+        times: dict[int, float] = {}
+        terms = (*self.found.terms, *self.found.twice)
+        for term in terms:
+            for i in term.paths:
+                times[i] = times.get(i, 0.0) + term.times
+        whole = {i for i, n in times.items() if abs(n - 1) <= SAME}
+        gone = {i for i, n in times.items() if abs(n) <= SAME}
+
+        def wrong(term: Term) -> bool:
+            return not term.paths or not set(term.paths) <= whole | gone
+
+        single = {i for term in self.found.twice for i in term.paths if len(term.paths) == 1}
+        self.found.terms = [
+            replace(term, times=times[term.paths[0]]) if term.paths and term.paths[0] in single else term
+            for term in self.found.terms
+            if wrong(term) or term.times == 1
+        ]
+        self.found.terms = [term for term in self.found.terms if wrong(term)]
+        self.found.twice = [term for term in self.found.twice if wrong(term) and abs(times[term.paths[0]] - 2) <= SAME]
+        doubled = {i for term in self.found.twice for i in term.paths}
+        self.found.terms = [term for term in self.found.terms if not set(term.paths) & doubled or not term.paths]
+        self.found.missing = [i for i in range(len(self.points.paths)) if i not in times or i in gone]
 
     def place(self, expression: Expression) -> None:
         term = self.recognised(expression)
+        if not np.any(term.value):
+            return  # nothing is added
         if term.paths:
             self.take(term)
             return
@@ -213,8 +269,10 @@ class _Matcher:
         paths = self.points.path_values
         if not len(paths) or not np.isfinite(value).all():
             return Term(expression, value)
-        size = max(float(np.abs(value).max(initial=0.0)), 1e-300)
-        near = np.flatnonzero(np.abs(paths - value).max(axis=1) <= SAME * size)
+        at = value.reshape(POINTS, -1)
+        size = np.maximum(np.abs(at).max(axis=1), 1e-300)
+        stacked = paths.reshape(len(paths), POINTS, -1)
+        near = np.flatnonzero((np.abs(stacked - at).max(axis=2) <= SAME * size).all(axis=1))
         if len(near):
             free = [int(i) for i in near if i not in self.taken]
             return Term(expression, value, ((free or list(map(int, near)))[0],))
@@ -224,8 +282,8 @@ class _Matcher:
         norms = (paths**2).sum(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios = np.where(norms > 0, paths @ value / norms, 0.0)
-        off = np.abs(ratios[:, None] * paths - value).max(axis=1)
-        near = np.flatnonzero((off <= SAME * size) & (np.abs(ratios) > 1e-6))
+        off = np.abs(ratios[:, None, None] * stacked - at).max(axis=2)
+        near = np.flatnonzero((off <= SAME * size).all(axis=1) & (np.abs(ratios) > 1e-6))
         if len(near):
             free = [int(i) for i in near if i not in self.taken]
             i = (free or list(map(int, near)))[0]

@@ -31,6 +31,7 @@ def audit_json(audit: Audit, language: str = "en") -> dict[str, Any]:
         "verdict": audit.verdict,
         "findings": [_finding_json(finding, writer) for finding in audit.findings],
         "would_pass_usual_check": audit.would_pass_usual_check,
+        "hidden": list(audit.hidden),
         "source": audit.source,
         "cell": audit.model.cell.name,
         "form": audit.model.form,

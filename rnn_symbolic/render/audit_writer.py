@@ -52,6 +52,9 @@ class AuditWriter:
         blocks: list[Block] = [Paragraph(self.verdict()), Paragraph(self.settings())]
         if notes := [fact_sentence(note, self.words, told=self.audit.told) for note in self.audit.notes]:
             blocks.append(Bullets(tuple(notes)))
+        if self.audit.hidden:
+            kinds = self.words.listed([self.words.kinds[kind] for kind in self.audit.hidden])
+            blocks.append(Paragraph(self.words.say("hidden", kinds=kinds)))
         for group in groups(self.audit):
             blocks += self.section(group)
         if self.audit.verdict != "correct" and (right := self.named("right")):
