@@ -19,8 +19,8 @@ from latex_tools import compile_tex, displays, have_katex, have_tex, katex_failu
 from test_cli import IMPORTED, LANGUAGES, Result, Run, presentable, refused
 
 from rnn_symbolic import commands
+from rnn_symbolic.arguments import NOTATIONS
 from rnn_symbolic.cells import BUILT_IN
-from rnn_symbolic.cli import NOTATIONS
 from rnn_symbolic.errors import InputError
 from rnn_symbolic.induction.checks import ProofCheck, ProofFinding, ProofVerification, verify_proofs
 from rnn_symbolic.induction.proof import Proof, prove_gradients
