@@ -18,7 +18,6 @@ import test_cli as base
 from latex_tools import compile_tex, displays, have_katex, have_tex, katex_failures, markdown_formulas, require
 from test_cli import IMPORTED, LANGUAGES, Result, Run, presentable, refused
 
-from rnn_symbolic import commands
 from rnn_symbolic.arguments import NOTATIONS
 from rnn_symbolic.cells import BUILT_IN
 from rnn_symbolic.errors import InputError
@@ -176,7 +175,6 @@ def test_a_failed_check_is_exit_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     for to in FORMATS:
         result: Result = run("prove", "W_x", "--to", to)
         assert result.code == 1 and ("FAILED" in result.out or to == "json")
-    assert commands.COMMANDS["prove"] is commands.prove
 
 
 def test_neither_sympy_nor_numpy_is_imported() -> None:
