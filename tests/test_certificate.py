@@ -86,12 +86,14 @@ loss = (y - d) ** 4 / 3 + sin(y * d)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("goal", ["fun", "Print", "O_-2"])
 def test_strange_names_and_every_function(coq: None, goal: str) -> None:
     found = accepted(unroll(STRANGE), goal)
     assert "Classical_Prop.classic" in found.concrete_assumptions  # the logarithm of Coq's library
 
 
+@pytest.mark.slow
 def test_functions_of_targets_alone(coq: None) -> None:
     accepted(unroll("h = W @ h[t-1] + x\ny = h\nloss = y * tanh(d) + relu(d) / d + log(d) * sqrt(y * d ** 0.5)"), "W")
 
@@ -295,6 +297,7 @@ def other(edge: Edge) -> tuple:
     return ((Factor(LocalRule.COEFFICIENT, ONE if edge.value != ONE else Number(Fraction(0))),),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new"),
     [

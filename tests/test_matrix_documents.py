@@ -521,6 +521,7 @@ def katex() -> None:
     require(have_katex(), "KaTeX is not installed: make katex")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("katex")
 def test_formulas_of_every_cell_in_some_ways_parse() -> None:
     """Every cell in two ways of writing; together every pair of layout, language, depth, shapes and notation."""
