@@ -218,6 +218,8 @@ def _numbers(proof: Proof, theorems: Sequence[Theorem], readings: Readings, most
                         continue
                     for env in line.instances({"T": T}):
                         reading = quiet if small else ring
+                        if line.why is Why.GEOMETRIC and not _is_less_than_one(proof, env, reading):
+                            continue  # its premise does not hold at this point
                         before, after = (worth(term, env, reading) for term in (line.before, line.after))
                         number += 1
                         holds = less(before, after) if line.relation == "<=" else close(before, after)
@@ -236,6 +238,12 @@ def _numbers(proof: Proof, theorems: Sequence[Theorem], readings: Readings, most
         ProofFinding(ProofCheck.NUMBERS, "failed" if failed else "passed", number, worst, failed[:300]),
         ProofFinding(ProofCheck.DERIVATION, "failed" if wrong else "passed", groups, off, wrong[:300]),
     ]
+
+
+def _is_less_than_one(proof: Proof, env: dict[str, int], reading: Any) -> bool:
+    """Whether q < 1, under which alone the geometric series is summed."""
+    q = step_bound(proof.chain)
+    return q is not None and float(size(worth(q, env, reading))) < 1
 
 
 def _error(before: Any, after: Any) -> float:
