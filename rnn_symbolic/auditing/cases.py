@@ -7,7 +7,7 @@ A gradient is *right* at a point when it differs from Σ G[t, s] by no more than
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -63,9 +63,8 @@ def readings(sweep: Sweep, goal: Quantity, array: Array, unit: float | Array = 0
     array = np.asarray(array, dtype=np.float64)
     units = np.broadcast_to(np.asarray(unit, dtype=np.float64), array.shape)
 
-    def read(change: object, layout: LayoutMistake | None) -> Reading:
-        entries, errors = change(array), change(units)  # type: ignore[operator]
-        return Reading(sweep.flat(goal, entries), sweep.flat(goal, errors), layout)
+    def read(change: Callable[[Array], Array], layout: LayoutMistake | None) -> Reading:
+        return Reading(sweep.flat(goal, change(array)), sweep.flat(goal, change(units)), layout)
 
     if array.shape == expected:
         found = [read(lambda a: a, None)]
@@ -109,6 +108,7 @@ class Case:
         self.goals = tuple(given)
         self.given = dict(given)
         self.readings = {g: readings(self.sweep, g, array, (unit or {}).get(g, 0.0)) for g, array in given.items()}
+        self._networks: dict[int, Sweep] = {}
         self._whole: dict[tuple[int, Variant], dict[Quantity, Array]] = {}
         self._groups: dict[tuple[int, Variant], dict[Quantity, Array]] = {}
 
@@ -199,11 +199,10 @@ class Case:
         """The sweep of another network, −1 is this one. Raises NumericalFailure where it has no numbers."""
         if index < 0:
             return self.sweep
-        cached: dict[int, Sweep] = self.__dict__.setdefault("_networks", {})
-        if index not in cached:
+        if index not in self._networks:
             other = self.others[index]
-            cached[index] = Sweep(replace(other.model, steps=self.steps), other.at(self.point))
-        return cached[index]
+            self._networks[index] = Sweep(replace(other.model, steps=self.steps), other.at(self.point))
+        return self._networks[index]
 
     def predict(self, goal: Quantity, combination: Combination) -> Array:
         """The gradient, entry by entry, that the mistakes together would give."""

@@ -45,10 +45,9 @@ def _repeated(mistakes: list[TableMistake]) -> Iterator[TableMistake]:
             continue
         seen.add(changes)
         added = tuple(arc for mistake in members for arc in mistake.variant.added)
-        about = tuple(dict.fromkeys(str(mistake.right_name) for mistake in members))
         first = members[0]
         variant = Variant(changes, added, first.variant.border)
-        yield replace(first, code=f"{first.code}-everywhere", rank=first.rank + 1, variant=variant, places=about)
+        yield replace(first, code=f"{first.code}-everywhere", rank=first.rank + 1, variant=variant)
 
 
 def _habits(mistake: TableMistake) -> Iterator[tuple[object, ...]]:

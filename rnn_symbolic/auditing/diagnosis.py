@@ -9,33 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 
 import numpy as np
 
 from rnn_symbolic.array_functions import Array
-from rnn_symbolic.auditing.cases import FLATTENED, TRANSPOSED, Case, Combination, Reading
+from rnn_symbolic.auditing.cases import FLATTENED, TRANSPOSED, Case, Combination
 from rnn_symbolic.auditing.limits import limits
-from rnn_symbolic.auditing.mistakes import (
-    ForwardMistake,
-    LimitMistake,
-    Mistake,
-    ResultMistake,
-    SelectionMistake,
-    TableMistake,
-)
-from rnn_symbolic.auditing.sweep import RIGHT, Variant
+from rnn_symbolic.auditing.mistakes import ForwardMistake, LimitMistake, Mistake, SelectionMistake, TableMistake
+from rnn_symbolic.auditing.pairs import PairSearch
+from rnn_symbolic.auditing.predictions import Predictions
 from rnn_symbolic.errors import NumericalFailure
 from rnn_symbolic.expressions import Quantity
 
 CHANCE = 3.0
 """A combination is named when chance would give it less than once in 10^CHANCE such searches."""
-PAIRS_AT_ONCE = 4_000
-"""How many pairs of mistakes in the table one sweep takes."""
-PAIR_WORK = 1e8
-"""About how many multiplications the search for pairs may take."""
-MOST_MASKS = 60
-"""How many selections are paired, the simplest."""
 CONFIRMED = 60
 """How many pairs that reproduce one point are tried at the others."""
 
@@ -96,8 +83,10 @@ def diagnose(cases: Sequence[Case], catalogue: Sequence[Mistake], *, pairs: bool
 class _Search:
     def __init__(self, diagnosis: Diagnosis) -> None:
         self.diagnosis, self.cases = diagnosis, diagnosis.cases
-        self.catalogue = tuple(diagnosis.catalogue)
+        self.predictions = Predictions(diagnosis.catalogue)
+        self.catalogue = self.predictions.catalogue
         self.tried = 0
+        self._spoken: dict[tuple[Quantity, ...], list[float]] = {}
 
     # -- choosing -----------------------------------------------------------------------------------------------
 
@@ -139,7 +128,10 @@ class _Search:
 
     def beyond_chance(self, combination: Combination, goals: Iterable[Quantity]) -> bool:
         """Whether so many digits cannot have met by chance, as often as it was tried."""
-        spoken = [n for case in self.cases for n in self.spoken(case, list(goals))]
+        key = tuple(goal for goal in self.cases[0].goals if goal in set(goals))
+        if key not in self._spoken:
+            self._spoken[key] = [n for case in self.cases for n in self.spoken(case, key)]
+        spoken = self._spoken[key]
         fitted = any(isinstance(mistake, LimitMistake) for mistake in combination)
         digits = sum(spoken) - (max(spoken, default=0.0) if fitted else 0.0)  # a number was chosen to fit
         return digits >= math.log10(max(10, self.tried)) + CHANCE
@@ -160,7 +152,7 @@ class _Search:
             unit = reading.unit + case.relative * size
             known = np.log10(np.maximum(1.0, size / np.maximum(unit, 1e-300)))
             digits += [min(float(k), written(v)) for k, v in zip(known, reading.entries, strict=True)]
-            columns.append(self.predictions(case)[goal] / (case.size(goal) or 1.0))
+            columns.append(self.predictions.of(case)[goal] / (case.size(goal) or 1.0))
         if not columns:
             return []
         table = np.concatenate(columns, axis=1)
@@ -191,7 +183,7 @@ class _Search:
         matching = [reading for reading in first.readings[goal] if reading.layout == layout]
         if not matching:
             return np.zeros(1 + len(self.catalogue), dtype=bool)
-        alive = np.asarray(first.errors(matching[0], goal, self.predictions(first)[goal]) <= 1)
+        alive = np.asarray(first.errors(matching[0], goal, self.predictions.of(first)[goal]) <= 1)
         rest = () if layout is None else (layout,)
         for n in np.flatnonzero(alive):
             combination = (*((self.catalogue[n - 1],) if n else ()), *rest)
@@ -204,13 +196,6 @@ class _Search:
         except NumericalFailure:
             return False
 
-    def predictions(self, case: Case) -> dict[Quantity, Array]:
-        """By goal, what () and each mistake of the catalogue would give: [mistake, entry]."""
-        cached: dict[Quantity, Array] | None = case.__dict__.get("_predictions")
-        if cached is None:
-            cached = case.__dict__["_predictions"] = predictions_of(case, self.catalogue)
-        return cached
-
     # -- limits -------------------------------------------------------------------------------------------------
 
     def limited(self, goals: Sequence[Quantity]) -> Iterator[tuple[Combination, frozenset[Quantity]]]:
@@ -222,9 +207,11 @@ class _Search:
     def pairs(self, goals: Sequence[Quantity]) -> Iterator[tuple[Combination, frozenset[Quantity]]]:
         """Pairs of mistakes that reproduce goals: found at one point, confirmed at all, most goals first."""
         case = next(c for c in self.cases if not all(c.is_right(g) for g in goals))
+        search = PairSearch(self.predictions, self.diagnosis.right)
         offered: dict[Combination, set[Quantity]] = {}
-        for combination, goal in self.offered_pairs(case, goals):
+        for combination, goal in search.offered(case, goals):
             offered.setdefault(combination, set()).add(goal)
+        self.tried += search.tried
         ordered = sorted(offered, key=lambda c: (-len(offered[c]), sum(m.rank for m in c)))
         for combination in ordered[:CONFIRMED]:
             covered = frozenset(g for g in offered[combination] if self.holds(g, combination))
@@ -233,145 +220,6 @@ class _Search:
         for mistake in self.catalogue:
             if isinstance(mistake, SelectionMistake):
                 yield from limits(self.cases, goals, (mistake,))
-
-    def offered_pairs(self, case: Case, goals: Sequence[Quantity]) -> Iterator[tuple[Combination, Quantity]]:
-        """Pairs that reproduce a goal at one point."""
-        useful = self.useful(case, goals)
-        table = [m for m in useful if isinstance(m, TableMistake)]
-        kinds = (SelectionMistake, ResultMistake)
-        others = [m for m in self.catalogue if isinstance(m, kinds)]
-        masks = [m for m in others if isinstance(m, SelectionMistake)][:MOST_MASKS]
-        numbers = [m for m in others if isinstance(m, ResultMistake)]
-        table = table[: self.affordable(case, goals)]
-        forward = [m for m in useful if isinstance(m, ForwardMistake)]
-        self.tried += len(table) * (len(table) + len(others)) + len(masks) * (len(masks) + len(numbers))
-        for goal in goals:
-            for reading in case.readings[goal]:
-                layout = () if reading.layout is None else (reading.layout,)
-                for pair in chain(
-                    self.selected(case, goal, reading, table, masks),
-                    self.multiplied(case, goal, reading, (*table, *masks, *forward), numbers),
-                    self.masked(case, goal, reading, masks),
-                    self.foreign(case, goal, reading, forward, masks),
-                ):
-                    yield (*pair, *layout), goal
-        yield from self.both(case, goals, table)
-
-    def affordable(self, case: Case, goals: Sequence[Quantity]) -> int:
-        """How many mistakes of the table are paired, the simplest: all of them in small networks."""
-        entries = sum(case.groups[goal].shape[-1] for goal in goals) + 10 * len(case.sweep.arcs)
-        return int(max(20, math.sqrt(PAIR_WORK / (entries * case.steps))))
-
-    def useful(self, case: Case, goals: Sequence[Quantity]) -> list[Mistake]:
-        """Mistakes that change a wrong goal and leave the right ones alone, one of those that do the same."""
-        predictions, right = self.predictions(case), self.diagnosis.right
-        keep: list[Mistake] = []
-        seen = set[bytes]()
-        for n, mistake in enumerate(self.catalogue, 1):
-            if not isinstance(mistake, TableMistake | ForwardMistake):
-                continue
-            spoils = any(case.errors(case.readings[g][0], g, predictions[g][n]) > 1 for g in right if case.readings[g])
-            rows = [predictions[g][n] for g in goals]
-            changes = any(
-                not np.allclose(row, predictions[g][0], rtol=1e-9, atol=0) for g, row in zip(goals, rows, strict=True)
-            )
-            if spoils or not changes or not all(np.isfinite(row).all() for row in rows):
-                continue
-            scale = max(float(np.abs(row).max(initial=0.0)) for row in rows) or 1.0
-            key = b"".join(np.round(row / scale, 10).tobytes() for row in rows)
-            if key not in seen:
-                seen.add(key)
-                keep.append(mistake)
-        return keep
-
-    def selected(
-        self,
-        case: Case,
-        goal: Quantity,
-        reading: Reading,
-        table: Sequence[TableMistake],
-        masks: Sequence[SelectionMistake],
-    ) -> Iterator[Combination]:
-        """A mistake in the table, and then some of the paths only."""
-        if not table or not masks:
-            return
-        groups = self.groups(case, table)[goal]
-        stack = np.stack([mask.mask(case.steps) for mask in masks])
-        predictions = np.einsum("mtsk,nts->mnk", groups, stack)
-        for m, n in np.argwhere(case.errors(reading, goal, predictions) <= 1):
-            yield (table[m], masks[n])
-
-    def groups(self, case: Case, table: Sequence[TableMistake]) -> dict[Quantity, Array]:
-        cached: dict[tuple[TableMistake, ...], dict[Quantity, Array]] = case.__dict__.setdefault("_table_groups", {})
-        key = tuple(table)
-        if key not in cached:
-            cached[key] = case.sweep.groups([m.variant for m in table], case.goals)
-        return cached[key]
-
-    def multiplied(
-        self, case: Case, goal: Quantity, reading: Reading, firsts: Sequence[Mistake], numbers: Sequence[ResultMistake]
-    ) -> Iterator[Combination]:
-        """A mistake, and the result times a number; or two numbers."""
-        predictions = self.predictions(case)[goal]
-        index = {mistake: n for n, mistake in enumerate(self.catalogue, 1)}
-        rows = [*firsts, *numbers]
-        found = predictions[[index[m] for m in rows]]
-        for number in numbers:
-            factor = float(number.factor(case.steps, case.outputs, case.point.batch))
-            for m in np.flatnonzero(case.errors(reading, goal, factor * found) <= 1):
-                if rows[m] is not number:
-                    yield (rows[m], number)
-
-    def masked(
-        self, case: Case, goal: Quantity, reading: Reading, masks: Sequence[SelectionMistake]
-    ) -> Iterator[Combination]:
-        """Two selections: what both keep."""
-        stack = np.stack([mask.mask(case.steps) for mask in masks])
-        both = stack[:, None] * stack[None]
-        predictions = np.einsum("tsk,mnts->mnk", case.groups[goal], both)
-        for m, n in np.argwhere(case.errors(reading, goal, predictions) <= 1):
-            if m < n:
-                yield (masks[m], masks[n])
-
-    def foreign(
-        self,
-        case: Case,
-        goal: Quantity,
-        reading: Reading,
-        forward: Sequence[ForwardMistake],
-        masks: Sequence[SelectionMistake],
-    ) -> Iterator[Combination]:
-        """Another network, and some of its paths only."""
-        for mistake in forward:
-            for mask in masks:
-                try:
-                    prediction = case.predict(goal, (mistake, mask))
-                except NumericalFailure:
-                    break
-                if case.errors(reading, goal, prediction) <= 1:
-                    yield (mistake, mask)
-
-    def both(
-        self, case: Case, goals: Sequence[Quantity], table: Sequence[TableMistake]
-    ) -> Iterator[tuple[Combination, Quantity]]:
-        """Two mistakes in the table, in different places of it."""
-        places = [frozenset(change.arc for change in m.variant.changes) for m in table]
-        pairs = [
-            (i, j)
-            for i in range(len(table))
-            for j in range(i + 1, len(table))
-            if not places[i] & places[j] and "zero" in (table[i].variant.border, table[j].variant.border)
-        ]
-        for start in range(0, len(pairs), PAIRS_AT_ONCE):
-            some = pairs[start : start + PAIRS_AT_ONCE]
-            variants = [_merged(table[i].variant, table[j].variant) for i, j in some]
-            found = case.sweep.groups(variants, goals, whole=True)
-            for goal in goals:
-                for reading in case.readings[goal]:
-                    layout = () if reading.layout is None else (reading.layout,)
-                    for m in np.flatnonzero(case.errors(reading, goal, found[goal][:, 0, 0]) <= 1):
-                        i, j = some[m]
-                        yield (table[i], table[j], *layout), goal
 
 
 def written(number: float) -> float:
@@ -383,34 +231,3 @@ def written(number: float) -> float:
     digits = repr(abs(float(number))).partition("e")[0].replace(".", "").strip("0")
     whole = len(str(int(abs(number)))) if abs(number) < 1e15 and number == int(number) else 0
     return float(max(len(digits), whole, 1))
-
-
-def _merged(one: Variant, other: Variant) -> Variant:
-    border = one.border if one.border != "zero" else other.border
-    return Variant((*one.changes, *other.changes), (*one.added, *other.added), border)
-
-
-def predictions_of(case: Case, catalogue: Sequence[Mistake]) -> dict[Quantity, Array]:
-    """All of them in as few sweeps as there are networks."""
-    table = [m.variant for m in catalogue if isinstance(m, TableMistake)]
-    changed = case.sweep.groups((RIGHT, *table), case.goals, whole=True)
-    found = {}
-    for goal in case.goals:
-        right, rows = case.right(goal), iter(changed[goal][1:, 0, 0])
-        columns = [right]
-        for mistake in catalogue:
-            match mistake:
-                case TableMistake():
-                    columns.append(next(rows))
-                case ForwardMistake() | SelectionMistake() | ResultMistake() | LimitMistake():
-                    try:
-                        columns.append(case.predict(goal, (mistake,)))
-                    except NumericalFailure:
-                        columns.append(np.full_like(right, math.nan))
-                case _:
-                    columns.append(np.full_like(right, math.nan))
-        found[goal] = np.stack(columns)
-    return found
-
-
-__all__ = ["Diagnosis", "Explanation", "diagnose", "predictions_of"]

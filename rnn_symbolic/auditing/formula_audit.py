@@ -175,7 +175,7 @@ def _missing_parts(formula: Formula, matching: Matching, points: Points) -> list
     if not matching.missing:
         return []
     missing = set(matching.missing)
-    rule = _rule_of(missing, points)
+    rule = _rule_of(missing, points, nothing_stands=not matching.terms)
     kind = rule.kind if rule is not None else "missing-paths"
     found = []
     if rule is not None:
@@ -188,11 +188,11 @@ def _missing_parts(formula: Formula, matching: Matching, points: Points) -> list
     return found
 
 
-def _rule_of(missing: set[int], points: Points) -> SelectionMistake | None:
+def _rule_of(missing: set[int], points: Points, nothing_stands: bool) -> SelectionMistake | None:
     """The selection that keeps all other paths and none of these."""
     T, paths = points.model.steps, points.paths
     if len(missing) == len(paths):
-        return next(m for m in selections(T) if m.code == "nothing")
+        return next(m for m in selections(T) if m.code == "nothing") if nothing_stands else None
     first = {i for i, path in enumerate(paths) if path.entry_step == 1}
     if missing == first and _carries_initial(paths[next(iter(first))], points.model):
         return SelectionMistake("initial-state", "no-entry", 1, number=1)

@@ -12,11 +12,12 @@ from rnn_symbolic.auditing.asking import Asked, case_of, own_loss_agrees
 from rnn_symbolic.auditing.cases import Case, Combination
 from rnn_symbolic.auditing.catalogue import table_mistakes
 from rnn_symbolic.auditing.conventions import other_networks
-from rnn_symbolic.auditing.diagnosis import Diagnosis, Explanation, diagnose, predictions_of
+from rnn_symbolic.auditing.diagnosis import Diagnosis, Explanation, diagnose
 from rnn_symbolic.auditing.facts import at_kink, facts_about
 from rnn_symbolic.auditing.instances import SmallPoints, usual_check, usual_checks
 from rnn_symbolic.auditing.mistakes import LimitMistake, Mistake, results, selections
 from rnn_symbolic.auditing.points import usual_point
+from rnn_symbolic.auditing.predictions import Predictions
 from rnn_symbolic.auditing.records import Audit, Fact, Finding, UsualCheck, verdict_of
 from rnn_symbolic.auditing.sides import part_of
 from rnn_symbolic.errors import InputError, NumericalFailure
@@ -74,13 +75,13 @@ def hidden_kinds(cases: Sequence[Case]) -> tuple[str, ...]:
     except NumericalFailure:
         return ()
     catalogue = catalogue_of([lively])
-    elsewhere = predictions_of(lively, catalogue)
-    here = [predictions_of(case, catalogue) for case in cases]
+    predictions = Predictions(catalogue)
+    elsewhere, here = predictions.of(lively), [predictions.of(case) for case in cases]
     found = dict.fromkeys(
         mistake.kind
         for n, mistake in enumerate(catalogue, 1)
         if not _coincides(lively, elsewhere, goals, n)
-        and all(_coincides(case, predictions, goals, n) for case, predictions in zip(cases, here, strict=True))
+        and all(_coincides(case, found_here, goals, n) for case, found_here in zip(cases, here, strict=True))
     )
     return tuple(found)
 

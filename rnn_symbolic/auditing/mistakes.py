@@ -62,7 +62,7 @@ class Mistake:
 class TableMistake(Mistake):
     """The table with another local derivative; ``right`` and ``yours`` are ∂⁺head/∂tail, None if missing.
 
-    A habit that shows in several places names them all in ``places``; the others are of its first.
+    Of a habit that shows in several places, ``variant`` has all changes, and the rest is that of the first.
     """
 
     variant: Variant
@@ -71,7 +71,6 @@ class TableMistake(Mistake):
     right: Expression | None = None
     yours: Expression | None = None
     rule: LocalRule | None = None
-    places: tuple[str, ...] = ()
 
     @property
     def right_name(self) -> Derivative:

@@ -247,7 +247,7 @@ def _spoiled_rows(
 
 def _is_one_row(mistake: TableMistake, codes: tuple[str, ...]) -> bool:
     changes = mistake.variant.changes
-    simple = mistake.code in codes and not mistake.places and not mistake.variant.added
+    simple = mistake.code in codes and not mistake.variant.added
     return simple and len(changes) == 1 and changes[0].value is not None and mistake.variant.border == "zero"
 
 

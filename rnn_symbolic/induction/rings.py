@@ -6,6 +6,7 @@ term mentions, so that the lines of a proof, which share most of their terms, ar
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from rnn_symbolic.expressions import Derivative, Expression, children
@@ -41,7 +42,7 @@ from rnn_symbolic.induction.terms import (
 )
 
 
-class Ring:
+class Ring(ABC):
     """What terms are read in: 0, 1, sums and products in order, and what an expression of the cell is worth.
 
     Values are remembered for each term and the numbers of the indices that it mentions.
@@ -55,13 +56,13 @@ class Ring:
         self._kept: list[Term] = []  # so that their ids stay their own
         self._memo: dict[tuple[int, tuple[int, ...]], Any] = {}
 
+    @abstractmethod
     def leaf(self, expression: Expression) -> Any:
         """The value of an expression whose steps are numbers."""
-        raise NotImplementedError
 
+    @abstractmethod
     def special(self, term: Term, env: Env) -> Any:
         """The value of a term that only some rings know: Φ, a norm, a truncated gradient."""
-        raise NotImplementedError
 
     def add(self, left: Any, right: Any) -> Any:
         """The sum."""

@@ -32,7 +32,7 @@ from rnn_symbolic.render.audit_sentences import (
 from rnn_symbolic.render.document import Block, Box, Bullets, Display, Document, Heading, Paragraph, Row
 from rnn_symbolic.render.words import number
 
-WHERE = frozenset({"right-through-lag", "right-up-to-T", "first-wrong-T", "single-loss"})
+WHERE = frozenset({"right-through-lag", "right-up-to-T", "first-wrong-T", "wrong-at-T", "single-loss"})
 """Facts that say where an error is and not what it is."""
 LOCAL, VEC, COPY = MARKS = r"\partial^{+}", r"\otimes", "^{(s)}"
 """Notation that a reader may not know."""
