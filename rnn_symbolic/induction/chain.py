@@ -17,7 +17,7 @@ from rnn_symbolic.errors import InputError, NotDerivable, suggest
 from rnn_symbolic.expressions import Derivative, Expression, Quantity
 from rnn_symbolic.graph import Graph, state_blocks
 from rnn_symbolic.induction.free import NOTHING, UNIT, Letters, Words, letter
-from rnn_symbolic.induction.rings import worth
+from rnn_symbolic.induction.rings import Terms, worth
 from rnn_symbolic.induction.terms import (
     FIRST,
     LAST,
@@ -188,9 +188,9 @@ class Chain:
 
     # -- the ring of words --------------------------------------------------------------------------------------
 
-    def words(self, env: Env) -> Letters:
+    def words(self, env: Env, terms: Terms | None = None) -> Letters:
         """The ring in which only the premises hold: the derivatives of one step are letters, the others recursions."""
-        ring = Letters(self._premise(env))
+        ring = Letters(self._premise(env), terms)
         ring.truncated = self._truncated_words
         return ring
 

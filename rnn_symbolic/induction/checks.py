@@ -28,7 +28,7 @@ from rnn_symbolic.induction.lemma import lemma_letters
 from rnn_symbolic.induction.proof import Proof, prove_gradient
 from rnn_symbolic.induction.readings import Counts, Readings, SymPyReading, close, less, size
 from rnn_symbolic.induction.records import Line, Theorem, Topic, Why
-from rnn_symbolic.induction.rings import depends_on_last_step, worth
+from rnn_symbolic.induction.rings import Terms, worth
 from rnn_symbolic.induction.slopes import is_certified, slope_bound
 from rnn_symbolic.induction.symbolic import symbolic_lines
 from rnn_symbolic.model import Model
@@ -116,7 +116,7 @@ def verify_proofs(
         own = [theorem for theorem in proof.theorems if not any(theorem is other for other in seen)]
         seen += own
         findings = [_structure(proof)] if again else []
-        findings += [_symbolic(own), _words(proof, own, most)]
+        findings += [_symbolic(own), _words(proof, own, readings.terms, most)]
         findings += _numbers(proof, own, readings, most)
         findings.append(_counts(proof, own, most))
         slopes = _slopes(own)
@@ -163,7 +163,7 @@ def _symbolic(theorems: Iterable[Theorem]) -> ProofFinding:
 # --- words ----------------------------------------------------------------------------------------------------------
 
 
-def _words(proof: Proof, theorems: Iterable[Theorem], most: int) -> ProofFinding:
+def _words(proof: Proof, theorems: Iterable[Theorem], terms: Terms, most: int) -> ProofFinding:
     number, failed = 0, ""
     chain, rings = proof.chain, dict[tuple[bool, int, int], Letters]()
     for theorem in theorems:
@@ -172,11 +172,11 @@ def _words(proof: Proof, theorems: Iterable[Theorem], most: int) -> ProofFinding
         for line in theorem.lines:
             if not line.algebra or failed:
                 continue
-            for T in range(1 if whole_sequence(line) else most, most + 1):
+            for T in range(1 if _whole_sequence(line, terms) else most, most + 1):
                 for env in line.instances({"T": T}):
                     key = (theorem.topic is Topic.LEMMA, T, env.get("s", 0))
                     if key not in rings:
-                        rings[key] = lemma_letters(chain.lags) if key[0] else chain.words(env)
+                        rings[key] = lemma_letters(chain.lags, terms) if key[0] else chain.words(env, terms)
                     ring = rings[key]
                     before, after = (worth(term, env, ring) for term in (line.before, line.after))
                     number += 1
@@ -185,9 +185,9 @@ def _words(proof: Proof, theorems: Iterable[Theorem], most: int) -> ProofFinding
     return ProofFinding(ProofCheck.WORDS, "failed" if failed else "passed", number, detail=failed[:300])
 
 
-def whole_sequence(line: Line) -> bool:
+def _whole_sequence(line: Line, terms: Terms) -> bool:
     """Whether a line depends on T; one that does not holds for fewer steps if it holds for more."""
-    return depends_on_last_step(line.before) or depends_on_last_step(line.after)
+    return terms.of(line.before).depends_on_last_step or terms.of(line.after).depends_on_last_step
 
 
 def _place(theorem: Theorem, line: Line, env: dict[str, int]) -> str:
@@ -214,7 +214,7 @@ def _numbers(proof: Proof, theorems: Sequence[Theorem], readings: Readings, most
                     continue
                 small = theorem.topic in (Topic.LAG, Topic.DETACH)
                 for line in theorem.lines:
-                    if most > T and not whole_sequence(line):
+                    if most > T and not _whole_sequence(line, readings.terms):
                         continue
                     for env in line.instances({"T": T}):
                         reading = quiet if small else ring

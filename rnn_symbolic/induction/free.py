@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnn_symbolic.expressions import ONE, ZERO, Derivative, Expression, Identity, Number, Quantity, Transpose
-from rnn_symbolic.induction.rings import Ring, worth
+from rnn_symbolic.induction.rings import Ring, Terms, worth
 from rnn_symbolic.induction.terms import Env, Share, Term, Transition, Transposed, Truncated
 
 Word = tuple[str, ...]
@@ -79,8 +79,10 @@ class Letters(Ring):
 
     zero, one = NOTHING, UNIT
 
-    def __init__(self, premises: Callable[[Letters, Expression], Words | None] | None = None) -> None:
-        super().__init__()
+    def __init__(
+        self, premises: Callable[[Letters, Expression], Words | None] | None = None, terms: Terms | None = None
+    ) -> None:
+        super().__init__(terms)
         self._premises = premises
         self._values: dict[Expression, Words] = {}
         self.transitions: Callable[[int, int], Words] | None = None

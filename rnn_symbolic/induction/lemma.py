@@ -12,6 +12,7 @@ from __future__ import annotations
 from rnn_symbolic.expressions import Expression, Quantity
 from rnn_symbolic.induction.free import NOTHING, UNIT, Letters, Words, letter
 from rnn_symbolic.induction.records import Line, Part, Piece, Range, Theorem, Topic, Why, chained
+from rnn_symbolic.induction.rings import Terms
 from rnn_symbolic.induction.terms import FIRST, NOW, Ordered, Place, Sum, Term, Transition, plus, times
 
 EARLIER = NOW.plus(-1)
@@ -138,7 +139,7 @@ def _with_initial(n: int, lags: tuple[int, ...]) -> Term:
     return plus(_b(Place("", n)), *(times(_c(Place("", n), m), _a(Place("", n - m))) for m in lags if m >= n))
 
 
-def lemma_letters(lags: tuple[int, ...]) -> Letters:
+def lemma_letters(lags: tuple[int, ...], terms: Terms | None = None) -> Letters:
     """The ring in which the lemma is checked: a_t, g_t, Φ_{t,k} by their recursions, all else letters."""
     single = lags == (1,)
 
@@ -168,6 +169,6 @@ def lemma_letters(lags: tuple[int, ...]) -> Letters:
             found = found + c(t, m) * transitions(t - m, k)
         return found
 
-    ring = Letters(premises)
+    ring = Letters(premises, terms)
     ring.transitions = transitions
     return ring

@@ -9,7 +9,7 @@ from typing import Any
 from rnn_symbolic.errors import NumericalFailure
 from rnn_symbolic.expressions import Derivative, Expression, Identity, Number, Quantity, Transpose, joined
 from rnn_symbolic.induction.chain import Chain, first_kept
-from rnn_symbolic.induction.rings import Ring, worth
+from rnn_symbolic.induction.rings import Ring, Terms, worth
 from rnn_symbolic.induction.slopes import slope_bound
 from rnn_symbolic.induction.terms import (
     Env,
@@ -88,7 +88,7 @@ class Readings:
     """The valuations of one model for each T, made once; ``seed`` chooses the points."""
 
     def __init__(self, seed: int) -> None:
-        self.seed = seed
+        self.seed, self.terms = seed, Terms()
         self._models: dict[int, Model] = {}
         self._valuations: dict[tuple[int, bool], Any] = {}
 
@@ -104,7 +104,7 @@ class Readings:
         if key not in self._valuations:
             found = self._stand_in(model)
             self._valuations[key] = found if calm_by is None else calm(found, calm_by)
-        return NumberReading(Chain(model, goal), self._valuations[key])
+        return NumberReading(Chain(model, goal), self._valuations[key], self.terms)
 
     def _stand_in(self, model: Model) -> Any:
         """Floats where everything is one number; arrays elsewhere, NumPy with them."""
@@ -144,8 +144,8 @@ class NumberReading(Ring):
 
     zero, one = 0.0, 1.0
 
-    def __init__(self, chain: Chain, valuation: Any) -> None:
-        super().__init__()
+    def __init__(self, chain: Chain, valuation: Any, terms: Terms | None = None) -> None:
+        super().__init__(terms)
         self.chain, self.valuation, self.model = chain, valuation, valuation.model
         self.scalar = isinstance(valuation, Valuation)
         self._values: dict[Expression, Any] = {}

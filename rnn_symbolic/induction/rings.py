@@ -7,7 +7,7 @@ term mentions, so that the lines of a proof, which share most of their terms, ar
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, NamedTuple
 
 from rnn_symbolic.expressions import Derivative, Expression, children
 from rnn_symbolic.induction.terms import (
@@ -38,7 +38,6 @@ from rnn_symbolic.induction.terms import (
     at_numbers,
     indices,
     is_leaf,
-    parts,
 )
 
 
@@ -51,9 +50,8 @@ class Ring(ABC):
     zero: Any
     one: Any
 
-    def __init__(self) -> None:
-        self._mentions: dict[int, tuple[str, ...]] = {}
-        self._kept: list[Term] = []  # so that their ids stay their own
+    def __init__(self, terms: Terms | None = None) -> None:
+        self._terms = Terms() if terms is None else terms
         self._memo: dict[tuple[int, tuple[int, ...]], Any] = {}
 
     @abstractmethod
@@ -74,11 +72,8 @@ class Ring(ABC):
 
     def remembered(self, term: Term, env: Env) -> Any:
         """`worth`, computed once for the same term at the same numbers."""
-        names = self._mentions.get(id(term))
-        if names is None:
-            names = self._mentions[id(term)] = tuple(sorted(mentions(term)))
-            self._kept.append(term)
-        key = (id(term), tuple([env[name] for name in names]))
+        known = self._terms.of(term)
+        key = (known.number, tuple([env[name] for name in known.mentions]))
         if key not in self._memo:
             self._memo[key] = _worth(term, env, self)
         return self._memo[key]
@@ -139,28 +134,90 @@ def mentions(term: Term) -> set[str]:
     >>> sorted(mentions(Sum("k", FIRST, NOW, Quantity("b", 0, "k"))))
     ['t']
     """
+    return set(Terms().of(term).mentions)
+
+
+# --- what a term depends on -----------------------------------------------------------------------------------------
+
+
+class Known(NamedTuple):
+    """What is known of a term: equal terms have one number; the indices it mentions; whether it speaks of all of L."""
+
+    number: int
+    mentions: tuple[str, ...]
+    of_whole: bool
+
+    @property
+    def depends_on_last_step(self) -> bool:
+        """Whether what the term says depends on T: it mentions T, or the whole of L."""
+        return self.of_whole or "T" in self.mentions
+
+
+class Terms:
+    """The terms met so far. Those of a proof share most of their parts; each part is looked at once.
+
+    >>> from rnn_symbolic.expressions import Quantity
+    >>> terms = Terms()
+    >>> terms.of(Times((Quantity("h", 0, "t"), Share()))) == terms.of(Times((Quantity("h", 0, "t"), Share())))
+    True
+    >>> terms.of(Quantity("h", 0, "t")).depends_on_last_step
+    False
+    >>> terms.of(Derivative(Quantity("L"), Quantity("W"))).depends_on_last_step
+    True
+    """
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, Known] = {}
+        self._kept: list[Term] = []  # so that their ids stay their own
+        self._by_value: dict[object, Known] = {}
+
+    def of(self, term: Term) -> Known:
+        """What is known of a term."""
+        known = self._by_id.get(id(term))
+        if known is None:
+            known = self._by_id[id(term)] = self._found(term)
+            self._kept.append(term)
+        return known
+
+    def _found(self, term: Term) -> Known:
+        inner, itself, own, bound = _anatomy(term)
+        parts = tuple([self.of(part) for part in inner])
+        key = (type(term), itself, tuple([part.number for part in parts]))
+        known = self._by_value.get(key)
+        if known is None:
+            names = {name for part in parts for name in part.mentions if name != bound} | own
+            whole = any(part.of_whole for part in parts) or (not parts and is_leaf(term) and _is_of_whole(term))
+            known = self._by_value[key] = Known(len(self._by_value), tuple(sorted(names)), whole)
+        return known
+
+
+def _anatomy(term: Term) -> tuple[tuple[Term, ...], object, set[str], str]:
+    """The terms inside, what else tells the term from others, the indices that this mentions, the index bound."""
     match term:
-        case Sum(index, low, high, body) | Ordered(index, low, high, body) | Greatest(index, low, high, body):
-            return (mentions(body) - {index}) | _names(low) | _names(high)
+        case Sum(index, low, high, body) | Greatest(index, low, high, body):
+            return (body,), (index, low, high), _names(low) | _names(high), index
+        case Ordered(index, low, high, body, rising):
+            return (body,), (index, low, high, rising), _names(low) | _names(high), index
         case Times(several) | Plus(several):
-            return {name for each in several for name in mentions(each)}
+            return several, (), set(), ""
         case Raised(base, exponent):
-            return mentions(base) | _names(exponent)
+            return (base,), exponent, _names(exponent), ""
         case Over(above, below):
-            return mentions(above) | mentions(below)
+            return (above, below), (), set(), ""
         case Norm(of) | Transposed(of):
-            return mentions(of)
+            return (of,), (), set(), ""
         case Share():
-            return {"T"}
+            return (), (), {"T"}, ""
         case Steps(place) | PathCount(place) | LossCount(place) | Powers(place=place):
-            return _names(place) | ({"s"} if isinstance(place, Place) and place.back == "s" else set())
+            start = {"s"} if isinstance(place, Place) and place.back == "s" else set()
+            return (), term, _names(place) | start, ""
         case Transition(of, wrt):
-            return _names(of) | _names(wrt)
+            return (), term, _names(of) | _names(wrt), ""
         case Truncated():
-            return {"T", "tau"}
+            return (), term, {"T", "tau"}, ""
         case Gamma():
-            return set()
-    return indices(term)
+            return (), term, set(), ""
+    return (), term, indices(term), ""
 
 
 def _names(when: When) -> set[str]:
@@ -171,18 +228,6 @@ def _names(when: When) -> set[str]:
             return _names(one) | _names(other)
         case ChunkStart(of, length) | Borders(of, length):
             return _names(of) | {length}
-
-
-def depends_on_last_step(term: Term) -> bool:
-    """Whether what a term says depends on T: it mentions T, or the whole of L.
-
-    >>> from rnn_symbolic.expressions import Quantity
-    >>> depends_on_last_step(Quantity("h", 0, "t")), depends_on_last_step(Derivative(Quantity("L"), Quantity("W")))
-    (False, True)
-    """
-    if "T" in mentions(term):
-        return True
-    return any(_is_of_whole(part) for part in parts(term) if is_leaf(part))
 
 
 def _is_of_whole(expression: Expression) -> bool:
