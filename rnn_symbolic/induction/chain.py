@@ -186,6 +186,18 @@ class Chain:
             return at_last(term)
         return Sum("t", FIRST, LAST, term)
 
+    def must_exist(self, node: Derivative, T: int) -> None:
+        """Refuse derivatives beyond T, but for those that lines about several lags need as zeros.
+
+        Lag m reads ∂L/∂S_{T+1} ∂⁺S_{T+1}/∂S_{T+1−m}; a loss that reads S_{t−1} has ∂⁺ℓ_{T+1}/∂S_T; the first m states
+        read the initial ones, even if T < m. Raises ValueError.
+        """
+        ahead = max(self.lags, default=1) - 1
+        by_state = node.wrt.name in self.model.cell.states or node.wrt.name == self.joint
+        further = max(self.loss_lags, default=0) if node.of.name == "l" else ahead * by_state
+        if (node.of.step or 0) > T + further or (node.wrt.step or 0) > T + ahead:
+            raise ValueError(f"∂{node.of}/∂{node.wrt} does not exist: T = {T}")
+
     # -- the ring of words --------------------------------------------------------------------------------------
 
     def words(self, env: Env, terms: Terms | None = None) -> Letters:
@@ -217,6 +229,7 @@ class Chain:
         def premise(ring: Letters, node: Expression) -> Words | None:
             if not isinstance(node, Derivative):
                 return None
+            self.must_exist(node, T)
             of, wrt = node.of, node.wrt
             if of.name == "l" and of.step not in scored:
                 return NOTHING

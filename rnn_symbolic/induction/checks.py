@@ -28,7 +28,7 @@ from rnn_symbolic.induction.lemma import lemma_letters
 from rnn_symbolic.induction.proof import Proof, prove_gradient
 from rnn_symbolic.induction.readings import Counts, Readings, SymPyReading, close, less, size
 from rnn_symbolic.induction.records import Line, Theorem, Topic, Why
-from rnn_symbolic.induction.rings import Terms, worth
+from rnn_symbolic.induction.rings import Ring, Terms, worth
 from rnn_symbolic.induction.slopes import is_certified, slope_bound
 from rnn_symbolic.induction.symbolic import symbolic_lines
 from rnn_symbolic.model import Model
@@ -39,6 +39,8 @@ MOST_STEPS = 6
 QUICK_STEPS = 3
 """… or to this T, where time matters."""
 SYMPY_STEPS = 4
+NO_VALUE = (ArithmeticError, AssertionError, LookupError, ValueError)
+"""What the value of a spoiled line may raise: no such step or quantity, shapes that do not fit, a division by 0."""
 MOST_LISTED = 500
 INEQUALITIES = frozenset({Topic.BOUND, Topic.LAG, Topic.DETACH})
 
@@ -139,7 +141,7 @@ def _structure(proof: Proof) -> ProofFinding:
     ).theorems
     number = len(proof.lines)
     for given, made in zip(proof.theorems, again, strict=False):
-        if given != made:
+        if given != made or given.facts != made.facts:
             return ProofFinding(
                 ProofCheck.STRUCTURE, "failed", number, detail=f"the theorem {given.topic.value} is not what follows"
             )
@@ -177,12 +179,22 @@ def _words(proof: Proof, theorems: Iterable[Theorem], terms: Terms, most: int) -
                     key = (theorem.topic is Topic.LEMMA, T, env.get("s", 0))
                     if key not in rings:
                         rings[key] = lemma_letters(chain.lags, terms) if key[0] else chain.words(env, terms)
-                    ring = rings[key]
-                    before, after = (worth(term, env, ring) for term in (line.before, line.after))
                     number += 1
-                    if before != after:
-                        failed = failed or f"{_place(theorem, line, env)}: {before} is not {after}"
+                    failed = failed or _unequal(theorem, line, env, rings[key])
     return ProofFinding(ProofCheck.WORDS, "failed" if failed else "passed", number, detail=failed[:300])
+
+
+def _unequal(theorem: Theorem, line: Line, env: dict[str, int], ring: Ring) -> str:
+    """What is wrong with an equation in an exact ring, empty if nothing."""
+    try:
+        before, after = (worth(term, env, ring) for term in (line.before, line.after))
+    except NO_VALUE as problem:
+        return f"{_place(theorem, line, env)}: {_named(problem)}"
+    return "" if before == after else f"{_place(theorem, line, env)}: {before} is not {after}"
+
+
+def _named(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {problem}".removesuffix(": ")
 
 
 def _whole_sequence(line: Line, terms: Terms) -> bool:
@@ -232,8 +244,8 @@ def _numbers(proof: Proof, theorems: Sequence[Theorem], readings: Readings, most
             groups, off, wrong = groups + compared, max(off, error), wrong or complaint
     except NumericalFailure as failure:
         return [ProofFinding(ProofCheck.NUMBERS, "skipped", number, detail=str(failure))]
-    except (KeyError, ValueError) as missing:  # of a spoiled statement: no such quantity, or shapes that do not fit
-        failed = failed or f"{type(missing).__name__}: {missing}"
+    except NO_VALUE as problem:
+        failed = failed or _named(problem)
     return [
         ProofFinding(ProofCheck.NUMBERS, "failed" if failed else "passed", number, worst, failed[:300]),
         ProofFinding(ProofCheck.DERIVATION, "failed" if wrong else "passed", groups, off, wrong[:300]),
@@ -312,10 +324,8 @@ def _counts(proof: Proof, theorems: Iterable[Theorem], most: int) -> ProofFindin
         for T in range(1, most + further + 1):
             for line in theorem.lines:
                 for env in line.instances({"T": T}):
-                    before, after = (worth(term, env, ring) for term in (line.before, line.after))
                     number += 1
-                    if before != after:
-                        failed = failed or f"{_place(theorem, line, env)}: {before} is not {after}"
+                    failed = failed or _unequal(theorem, line, env, ring)
             goal = Quantity(proof.goal.name, 1) if proof.goal.index else proof.goal
             model = model_of(proof, T)
             counted = graph(model, goal, proof.granularity).count()

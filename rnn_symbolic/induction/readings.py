@@ -176,6 +176,7 @@ class NumberReading(Ring):
 
     def _derivative(self, node: Derivative) -> Any:
         T, joint, of, wrt = self.model.steps, self.chain.joint, node.of, node.wrt
+        self.chain.must_exist(node, T)
         if (of.step is not None and of.step > T) or (wrt.step is not None and wrt.step > T):
             return 0.0
         if wrt.name == joint and wrt.step is not None and not self._exists(wrt):
