@@ -7,6 +7,7 @@ Results go to standard output or to a file, everything else to standard error. E
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -165,6 +166,8 @@ def _path_limit(parser: Parser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code. Never a traceback for bad input."""
+    if argv is None:  # a process of its own, soon over: looking for cycles would take a tenth of a short one
+        gc.set_threshold(100_000)
     parser = build_parser()
     try:
         args, unknown = parser.parse_known_args(argv)

@@ -8,7 +8,6 @@ This is the same for numbers and for arrays; `checking` and `matrix_checking` sa
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -99,7 +98,9 @@ class Verdicts:
         return "\n".join(line.rstrip() for line in lines)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        from html import escape  # its table of names is long
+
+        return f"<pre>{escape(str(self))}</pre>"
 
 
 # --- one comparison -----------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import sys
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -92,6 +91,8 @@ def write_output(text: str, target: str, force: bool = False) -> None:
     if path.exists() and not path.is_file():
         _write_device(path, data)
         return
+    import tempfile
+
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -10,7 +10,6 @@ r"""What is checked of a derivation, and how: nothing here reads the table to de
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -87,7 +86,9 @@ class Verification:
         return "\n".join(rows)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        from html import escape  # its table of names is long
+
+        return f"<pre>{escape(str(self))}</pre>"
 
     def finding(self, check: Check) -> Finding | None:
         """The finding of one check, None when it was not made."""

@@ -5,7 +5,6 @@ Nothing here is prose: `render.audit_document` says it, in English or Chinese.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -133,7 +132,9 @@ class Audit:
         return document_text(audit_document(self, "en"))
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        from html import escape  # its table of names is long
+
+        return f"<pre>{escape(str(self))}</pre>"
 
     def _repr_markdown_(self) -> str:
         from rnn_symbolic.render.audit_document import audit_document

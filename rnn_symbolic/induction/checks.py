@@ -10,7 +10,6 @@ r"""What is checked of a proof for every T: each line for T = 1 … 6, in readin
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -96,7 +95,9 @@ class ProofVerification:
         return "\n".join(rows)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        from html import escape  # its table of names is long
+
+        return f"<pre>{escape(str(self))}</pre>"
 
 
 def verify_proofs(
