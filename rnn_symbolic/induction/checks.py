@@ -2,6 +2,7 @@ r"""What is checked of a proof for every T: each line for T = 1 … 6, in readin
 
 - symbolic: for symbolic t and T, lines that are algebra have equal normal forms (the induction steps among them);
 - words: letters that do not commute; equality there is equality for all matrices, from the premises alone;
+- majorants: inequalities, with norms as letters; what holds by coefficients holds for all values;
 - numbers: every named derivative by complex steps of the forward pass, at a random point with h_0 ≠ 0;
 - derivation: the terms of the double sum against the paths of the explicit derivation, group by group;
 - counts: the closed forms against dynamic programming, and short lists of paths;
@@ -50,6 +51,7 @@ class ProofCheck(Enum):
     STRUCTURE = "structure"
     SYMBOLIC = "symbolic"
     WORDS = "words"
+    MAJORANTS = "majorants"
     NUMBERS = "numbers"
     DERIVATION = "derivation"
     COUNTS = "counts"
@@ -110,7 +112,8 @@ def verify_proofs(
 ) -> tuple[ProofVerification, ...]:
     """Check several proofs of one model; theorems that they share are checked with the first.
 
-    ``again`` makes the theorems once more and compares them: of no use for a proof that was made just now.
+    ``again`` makes the theorems once more and compares them, of no use for a proof that was made just now, and reads
+    the inequalities exactly as well.
     """
     seen: list[Theorem] = []
     readings = Readings(seed)
@@ -120,6 +123,7 @@ def verify_proofs(
         seen += own
         findings = [_structure(proof)] if again else []
         findings += [_symbolic(own), _words(proof, own, readings.terms, most)]
+        findings += _majorants(proof, own, readings.terms, most) if again else []
         findings += _numbers(proof, own, readings, most)
         findings.append(_counts(proof, own, most))
         slopes = _slopes(own)
@@ -206,6 +210,31 @@ def _whole_sequence(line: Line, terms: Terms) -> bool:
 def _place(theorem: Theorem, line: Line, env: dict[str, int]) -> str:
     at = ", ".join(f"{name} = {value}" for name, value in env.items())
     return f"{theorem.topic.value}, {line.why.value}, {at}"
+
+
+# --- majorants ------------------------------------------------------------------------------------------------------
+
+
+def _majorants(proof: Proof, theorems: Iterable[Theorem], terms: Terms, most: int) -> list[ProofFinding]:
+    from rnn_symbolic.induction.majorants import is_covered
+
+    number, failed = 0, ""
+    for theorem in theorems:
+        for line in theorem.lines:
+            if line.relation != "<=":
+                continue
+            for T in range(1 if _whole_sequence(line, terms) else most, most + 1):
+                for env in line.instances({"T": T}):
+                    try:
+                        holds = is_covered(proof.chain, line, env, proof.chain.words(env))
+                    except NO_VALUE as problem:
+                        failed = failed or f"{_place(theorem, line, env)}: {_named(problem)}"
+                        continue
+                    number += holds is not None
+                    if holds is False:
+                        failed = failed or f"{_place(theorem, line, env)}: not by the norms of the factors"
+    status = "failed" if failed else "passed"
+    return [ProofFinding(ProofCheck.MAJORANTS, status, number, detail=failed[:300])] if number or failed else []
 
 
 # --- numbers --------------------------------------------------------------------------------------------------------

@@ -229,6 +229,7 @@ ENGLISH = ProofProse(
         "checked-structure": "Every theorem is the one that the cell's table gives: <number> lines.",
         "checked-symbolic": "For symbolic $t$ and $T$: <number> lines that are algebra, the induction steps among them, have equal normal forms, in which sums and ordered products stay what they are.",
         "checked-words": "In words: <number> instances of the lines for $T = 1, \\dots, <T>$ hold as identities between sums of words of letters that do not commute, which is for all matrices, from the premises alone.",
+        "checked-majorants": "The inequalities: with norms as letters that are not negative, <number> instances for $T = 1, \\dots, <T>$ hold coefficient by coefficient, by the triangle inequality and the norms of the factors.",
         "checked-numbers": "In numbers: <number> instances agree at random points (seed <seed>, initial states not 0, relative error <error>), each named derivative by complex steps of the forward pass, truncated ones with the earlier states held.",
         "checked-derivation": "The double sum agrees with the explicit derivation for $T = 1, \\dots, <T>$, in all and for each pair of a loss and an entry step: <number> comparisons (relative error <error>).",
         "checked-counts": "The numbers of paths agree with dynamic programming, and where they are few with a list: <number> instances.",

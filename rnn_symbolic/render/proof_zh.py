@@ -229,6 +229,7 @@ CHINESE = ProofProse(
         "checked-structure": "每条定理都是由单元的表得出的那一条：共 <number> 行。",
         "checked-symbolic": "对符号 $t$ 和 $T$：属于代数变形的 <number> 行（归纳步骤也在其中）两边的标准形相同，其中的和与有序乘积保持原样。",
         "checked-words": "按字母检验：$T = 1, \\dots, <T>$ 时各行的 <number> 个实例，作为不可交换字母的词之和的恒等式成立，即仅由前提就对一切矩阵成立。",
+        "checked-majorants": "不等式：把范数当作非负的字母，$T = 1, \\dots, <T>$ 的 <number> 个实例逐个系数成立，所用的只是三角不等式和各因子的范数。",
         "checked-numbers": "按数值检验：<number> 个实例在随机点相符（种子 <seed>，初始状态不为 0，相对误差 <error>）；各个有名称的导数用前向传播的复数步长法求得，截断的导数则固定较早的状态。",
         "checked-derivation": "$T = 1, \\dots, <T>$ 时，二重和与逐条写出的推导相符，总和以及每一对损失步与进入步都是如此：比较 <number> 次（相对误差 <error>）。",
         "checked-counts": "路径条数与动态规划相符，条数不多时也与逐条列出相符：<number> 个实例。",
