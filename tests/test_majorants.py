@@ -132,13 +132,14 @@ SPOILERS = {
 }
 
 
-@pytest.mark.parametrize("name", SPOILERS)
-@pytest.mark.parametrize("losses", ["all", "last"])
+CASES = [(name, losses) for name in SPOILERS for losses in ("all", "last")]
+CASES.remove(("a shorter greatest", "last"))  # true: what is dropped of the last loss never enters at T
+
+
+@pytest.mark.parametrize(("name", "losses"), CASES)
 @pytest.mark.parametrize("form", FORMS)
 def test_a_spoiled_bound_is_refused(form: str, losses: str, name: str) -> None:
     """At some T up to 4, by its coefficients: no point has to be found at which it is false."""
-    if name == "a shorter greatest" and losses == "last":
-        pytest.skip("true: what is dropped never enters at T")
     spoil, whys = SPOILERS[name]
     proof = prove_gradient(unroll("elman", form=form, losses=losses), "W_h")
     seen = set()
