@@ -10,11 +10,11 @@ theorem.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 from rnn_symbolic.expressions import Number, Quantity, quantities
-from rnn_symbolic.graph import Graph
+from rnn_symbolic.graph import Graph, resized
 from rnn_symbolic.induction.records import Line, Part, Piece, Range, Theorem, Topic, Why
 from rnn_symbolic.induction.terms import FIRST, LAST, LossCount, PathCount, Place, Powers, Raised, Term, plus, times
 from rnn_symbolic.model import Model
@@ -152,7 +152,7 @@ class PathNumbers:
     def __init__(self, model: Model, goal: Quantity, granularity: str) -> None:
         self.model, self.goal, self.granularity = model, goal, granularity
         start = Quantity(goal.name, 1) if goal.index else goal
-        few = Graph(replace(model, steps=2), start, granularity)
+        few = Graph(resized(model, 2), start, granularity)
         lags = [block.lag or 0 for blocks in few.inner.values() for block in blocks]
         back = max(max(lags, default=0), 1)
         # the ways to the goal are carried by the visible quantities of so many steps; the sums add two further roots
@@ -162,7 +162,7 @@ class PathNumbers:
     def _increments(self, most: int) -> list[int]:
         """new[n − 1]: the paths that start at the n-th loss."""
         start = Quantity(self.goal.name, 1) if self.goal.index else self.goal
-        graph = Graph(replace(self.model, steps=most, losses="all"), start, self.granularity)
+        graph = Graph(resized(self.model, most, "all"), start, self.granularity)
         by_loss = graph.count_by_loss()
         return [by_loss.get(n, 0) for n in range(1, most + 1)]
 
