@@ -234,7 +234,7 @@ def _by_recurrence(numbers: PathNumbers, recurrence: Numbers, facts: dict[str, o
     later = Range("s", FIRST, LAST.plus(-order)) if goal.index else Range("n", Place("", order + 1), LAST)
     claim = Line(Why.CLAIM, PathCount(place), plus(*terms), (later,))
     start = (Line(Why.TABLE, PathCount(Place("", n)), Number(Fraction(numbers.total(n)))) for n in range(1, order + 1))
-    return Theorem(Topic.COUNT, (claim, *start), (), goal, "recurrence", facts)
+    return Theorem(Topic.COUNT, (claim, *start), (), goal, "recurrence" if any(recurrence) else "ends", facts)
 
 
 def goal_kind(goal: Quantity) -> str:
