@@ -449,6 +449,11 @@ def test_a_loss_of_the_next_step_is_spoken_of(run: Run) -> None:
     assert "one term for each loss" not in text
 
 
+def test_only_what_reads_the_last_step_loses_one_path_to_the_initial_state(run: Run) -> None:
+    assert "end in the initial state, h₀" in document(run, "V", "--cell", LATE)
+    assert "end in the initial state" not in document(run, "V", "--cell", NOT_CARRIED)  # two entry steps do
+
+
 def test_norms_and_powers_in_latex() -> None:
     name = Derivative(Quantity("h", 0, "t"), Quantity("h", 0, "k"))
     assert term_latex(Norm(name)) == r"\Bigl\lVert{\frac{\partial h_{t}}{\partial h_{k}}}\Bigr\rVert"

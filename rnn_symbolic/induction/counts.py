@@ -258,5 +258,5 @@ def _initial_states_met(model: Model, goal: Quantity) -> tuple[str, ...]:
         return ()
     edges = [edge for edge in model.table if edge.tail == goal]
     last = [term[-1].value if term else goal for edge in edges for term in edge.terms]
-    met = [{q.name for q in quantities(value) if q.index and (q.step or 0) < 0} for value in last]
+    met = [{q.name for q in quantities(value) if q.index and q.step == -1} for value in last]
     return tuple(sorted(set().union(*met))) if met and all(met) else ()
