@@ -123,8 +123,23 @@ class Path:
 
 def state_blocks(model: Model) -> StateBlocks:
     """The named blocks of a model's joint state, made once per model."""
-    found = model.graphs.setdefault("state blocks", StateBlocks(model))
+    if "state blocks" not in model.graphs:
+        model.graphs["state blocks"] = StateBlocks(model)
+    found = model.graphs["state blocks"]
     assert isinstance(found, StateBlocks)
+    return found
+
+
+def resized(model: Model, steps: int, losses: str = "") -> Model:
+    """The model for another number of steps, or with other losses; it shares the state blocks, which know of neither.
+
+    >>> from rnn_symbolic.model import unroll
+    >>> model = unroll("lstm")
+    >>> state_blocks(resized(model, 7)) is state_blocks(model)
+    True
+    """
+    found = replace(model, steps=steps, losses=losses or model.losses)
+    found.graphs["state blocks"] = state_blocks(model)
     return found
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,16 @@ from test_cli import IMPORTED, LANGUAGES, Result, Run, presentable, refused
 from rnn_symbolic.arguments import NOTATIONS
 from rnn_symbolic.cells import BUILT_IN
 from rnn_symbolic.errors import InputError
+from rnn_symbolic.expressions import Derivative, Number, Quantity
 from rnn_symbolic.induction.checks import ProofCheck, ProofFinding, ProofVerification, verify_proofs
 from rnn_symbolic.induction.proof import Proof, prove_gradients
 from rnn_symbolic.induction.records import Piece, Topic, Why
+from rnn_symbolic.induction.terms import Norm, Place, Powers, Raised, plus, times
 from rnn_symbolic.model import ACTIVATIONS, Model, unroll
 from rnn_symbolic.render import proof_en, proof_zh
 from rnn_symbolic.render.proof_document import proof_document, proof_json
 from rnn_symbolic.render.proof_prose import ProofProse, proof_prose
+from rnn_symbolic.render.terms import polynomial_latex, term_latex
 from rnn_symbolic.render.text import document_text
 from rnn_symbolic.unicode import plain
 
@@ -37,6 +41,9 @@ FORMATS = ("latex", "text", "markdown", "json")
 MATRIX = ("--form", "matrix")
 OWN = "scalar tau\nh = (1 - tau) * h[t-1] + tau * tanh(W @ h[t-1] + U @ x)\ny = V @ h"
 LATE = "h = tanh(W @ h[t-1] + U @ x)\ny = V @ h[t-1] + Q @ h + R @ x"
+LATER = "h = tanh(W @ h[t-1] + V @ h[t-2] + U @ x)\ny = Q @ h[t-1] + R @ h"
+NOT_CARRIED = "h = tanh(U @ x)\ny = V @ h[t-2] + Q @ h"
+NO_RECURRENCE = "h = tanh(W_x @ x)\ny = W_y @ h"
 
 
 # --- every format ---------------------------------------------------------------------------------------------------
@@ -356,6 +363,11 @@ def test_every_text_reaches_a_reader(language: str, module: Any, name: str, monk
                 assert document_text(proof_document(proofs, language=language))
                 for proof in proofs:
                     proof_json(proof, language)
+    for cell, losses in ((LATE, "all"), (LATER, "all"), (NOT_CARRIED, "all"), (NO_RECURRENCE, "last")):
+        proofs = proofs_of(unroll(cell, losses=losses))
+        proof_document(proofs, language=language)
+        for proof in proofs:
+            proof_json(proof, language)
     for activation in ACTIVATIONS:
         proof_document(prove_gradients(unroll("elman", activation=activation), ("W_h",)), language=language)
     jacobian = prove_gradients(unroll("elman", form="matrix"), ("W_h",), layout="jacobian", granularity="node")
@@ -368,6 +380,99 @@ def test_every_text_reaches_a_reader(language: str, module: Any, name: str, monk
         proof_document(proofs, language=language, verifications=(verification,))
     for table, watched in tables.items():
         assert set(watched.table) - watched.used - {Why.SLOPES} == set(), table
+
+
+@pytest.mark.parametrize("losses", ["all", "last"])
+@pytest.mark.parametrize("cell", [NO_RECURRENCE, NOT_CARRIED, LATER])
+def test_cells_that_carry_nothing_or_read_late(run: Run, cell: str, losses: str) -> None:
+    late = cell is not NO_RECURRENCE
+    for form in ("scalar", "matrix"):
+        for to in FORMATS:
+            result = run("prove", "--cell", cell, "--form", form, "--to", to, "--losses", losses)
+            if late and losses == "last":
+                refused(result, "--losses all")
+                continue
+            assert result.code == 0 and result.err == "" and result.out
+            if to == "text":
+                presentable(result.out)
+                assert ("a derivative of ℓₜ with t > T" in result.out) is late and "T+1" not in result.out
+    if cell is NO_RECURRENCE and losses == "last":
+        assert (
+            "N_(T−s+1) = 0    (1 ≤ s ≤ T−1)"
+            in run("prove", "x_s", "--cell", cell, "--losses", "last", "--to", "text").out
+        )
+
+
+def document(run: Run, *argv: str) -> str:
+    """The text of a document as one line."""
+    return " ".join(run("prove", *argv, "--to", "text").out.split())
+
+
+def test_what_no_state_mentions_has_a_proof_of_its_own(run: Run) -> None:
+    """Neither the recurrence of the lemma nor the derivative of the state belongs there."""
+    for form in ("scalar", "matrix"):
+        text = document(run, "W_y", "--form", form)
+        assert "recurrence of the lemma" not in text and "insert the derivative" not in text
+        assert "Proof. By induction on t" in text and "(chain rule for L)" in text
+        chinese = document(run, "W_y", "--form", form, "--lang", "zh")
+        assert "引理" not in chinese and "对 t 用归纳法" in chinese
+
+
+def test_an_initial_state_of_a_longer_lag_is_mentioned_by_later_steps(run: Run) -> None:
+    text = document(run, "h_0", "--cell", "lag2")
+    assert "but that of step 1" not in text and "Only the first steps can look back to h₀" in text
+    assert "只有第 1 步" not in document(run, "h_0", "--cell", "lag2", "--lang", "zh")
+    far = document(run, "h_-1", "--cell", "h = tanh(W @ h[t-1] + V @ h[t-3] + U @ x)\ny = h")
+    assert "∂h₁/∂h₋₁ = 0" in far
+
+
+def test_what_an_entry_is_stands_in_the_document(run: Run) -> None:
+    assert "∂h_s/∂x_s = diag(σ′(a_s)) W_x (from the table" in document(run, "x_s", "--form", "matrix")
+    lstm = document(run, "x_s", "c_0", "--cell", "lstm", "--form", "matrix")
+    assert "∂𝒮₀/∂c₀ = [0; I]" in lstm and "∂𝒮_s/∂x_s = [∂h_s/∂x_s; ∂c_s/∂x_s]" in lstm
+    assert "What xₜ does within one step" in lstm and "∂cₜ/∂xₜ = diag(cₜ₋₁ ⊙ logistic′(a_fₜ)) U_f" in lstm
+    assert "∂h₁/∂h₀ = σ′(a₁) W_h (from the table)" in document(run, "h_0", "--cell", "lag2")
+    assert "∂⁺oₜ/(∂vec W_y) = hₜᵀ ⊗ I" in document(run, "W_y", "--form", "matrix")
+
+
+def test_an_input_has_not_entered_before_its_step(run: Run) -> None:
+    assert "∂hₜ/∂x_s = 0 (not yet entered, 1 ≤ s ≤ T, 1 ≤ t ≤ s−1)" in document(run, "x_s")
+    for cell in ("elman", "lag2"):
+        text = document(run, "x_s", "--cell", cell)
+        assert "counted from step" not in text and f"every other {'bₜ' if cell == 'elman' else 'g_k = 0'}" in text
+
+
+def test_a_loss_of_the_next_step_is_spoken_of(run: Run) -> None:
+    text = document(run, "W", "x_s", "h_0", "--cell", LATE, "--form", "matrix")
+    assert "∂L/∂h_T = ∂ℓ_T/∂h_T ∂L/∂h_k" in text and "Vᵀ ∇ℓₜ₊₁(yₜ₊₁)" in text and "Σₜ₌₁^(T−1)" in text
+    assert "(∂⁺ℓₜ₊₁/∂hₜ)ᵀ" not in text and "Each term is the path" not in text
+    assert "one term for each loss" not in text
+
+
+def test_only_what_reads_the_last_step_loses_one_path_to_the_initial_state(run: Run) -> None:
+    assert "end in the initial state, h₀" in document(run, "V", "--cell", LATE)
+    assert "end in the initial state" not in document(run, "V", "--cell", NOT_CARRIED)  # two entry steps do
+
+
+def test_norms_and_powers_in_latex() -> None:
+    name = Derivative(Quantity("h", 0, "t"), Quantity("h", 0, "k"))
+    assert term_latex(Norm(name)) == r"\Bigl\lVert{\frac{\partial h_{t}}{\partial h_{k}}}\Bigr\rVert"
+    assert (
+        term_latex(Norm(name), free=True).startswith(r"\Bigl\lvert")
+        and term_latex(Norm(Quantity("W"))) == r"\lVert{W}\rVert"
+    )
+    shown = {
+        (0, 0, 1): ("T^{2}", "1^{2}"),
+        (1, 1): ("T+1", "2"),
+        (0, -1): ("-T", "-1"),
+        (-4, -3): (r"-3\,T - 4", r"-3 \cdot 1 - 4"),
+    }
+    for coefficients, texts in shown.items():
+        numbers = tuple(map(Fraction, coefficients))
+        assert tuple(polynomial_latex(numbers, place) for place in (Place("T"), Place("", 1))) == texts
+    third = (Fraction(1, 3),), (Fraction(-1, 3),)
+    power = times(Powers(third[0], Place("n")), Raised(Number(Fraction(4)), Place("n")))
+    assert term_latex(plus(power, Powers(third[1], Place("n"))), True) == r"\frac{1}{3}\,4^{n} - \frac{1}{3}"
 
 
 def test_a_claim_reads_in_json_as_in_the_document() -> None:

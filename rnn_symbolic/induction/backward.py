@@ -17,13 +17,18 @@ NEXT = THEN.plus(1)
 def adjoint(chain: Chain) -> Theorem:
     """∂L/∂S_T = r_T, and backwards ∂L/∂S_k = r_k + Σ_m ∂L/∂S_{k+m} J_{k+m}."""
     last = chain.model.losses == "last"
-    end = Line(Why.SPLIT, chain.adjoint(LAST), chain.reads(LAST))
     carried = plus(*(times(chain.adjoint(THEN.plus(m)), chain.jacobian(m, THEN.plus(m))) for m in chain.lags))
     recursion = carried if last else plus(chain.reads(THEN), carried)
-    claim = Line(Why.CLAIM, chain.adjoint(THEN), recursion, EARLIER_THAN_LAST)
-    return Theorem(
-        Topic.ADJOINT, (end, claim), (Part(Piece.DIRECT, _recursion_lines(chain)),), kind="" if chain.single else "lags"
+    end = chained(
+        (Why.CHAIN_RULE_LOSS, Why.EMPTY),
+        (chain.adjoint(LAST), times(chain.last_reads(), chain.transition(LAST, LAST)), chain.last_reads()),
     )
+    claims = (
+        Line(Why.CLAIM, chain.adjoint(LAST), chain.last_reads()),
+        Line(Why.CLAIM, chain.adjoint(THEN), recursion, EARLIER_THAN_LAST),
+    )
+    kind = "-".join(word for word, holds in (("lags", not chain.single), ("late", chain.late)) if holds)
+    return Theorem(Topic.ADJOINT, claims, (Part(Piece.DIRECT, (*end, *_recursion_lines(chain))),), kind=kind)
 
 
 def _arriving(chain: Chain, low: Place) -> Term:
@@ -37,7 +42,7 @@ def _recursion_lines(chain: Chain) -> tuple[Line, ...]:
     last, k = chain.model.losses == "last", THEN
     own = () if last else (chain.reads(k),)
 
-    def over(term: Term, low: Place, lag: int = 0) -> Term:
+    def over(term: Term, low: Place) -> Term:
         return term if last else Sum("t", low, LAST, term)
 
     top = LAST if last else NOW
@@ -55,9 +60,12 @@ def _recursion_lines(chain: Chain) -> tuple[Line, ...]:
         steps = [(k.plus(m), chain.jacobian(m, k.plus(m))) for m in chain.lags]
         first = plus(*(times(chain.transition(top, at), factor) for at, factor in steps))
         terms.append(plus(*own, over(times(reads, first), NEXT)))
-        parted = (times(over(times(reads, chain.transition(top, at)), at), factor) for at, factor in steps)
-        terms.append(plus(*own, *parted))
-        whys += [Why.FIRST_STEP, Why.EXCHANGE]
+        terms.append(plus(*own, *(times(over(times(reads, chain.transition(top, at)), NEXT), f) for at, f in steps)))
+        whys += [Why.FIRST_STEP, Why.DISTRIBUTE]
+        later = plus(*own, *(times(over(times(reads, chain.transition(top, at)), at), f) for at, f in steps))
+        if later != terms[-1]:
+            terms.append(later)
+            whys.append(Why.VANISH)
     carried = plus(*(times(chain.adjoint(k.plus(m)), chain.jacobian(m, k.plus(m))) for m in chain.lags))
     terms.append(plus(*own, carried))
     whys.append(Why.CHAIN_RULE_LOSS)

@@ -14,7 +14,7 @@ from functools import cached_property
 
 from rnn_symbolic.blocks import Block
 from rnn_symbolic.errors import InputError, NotDerivable, suggest
-from rnn_symbolic.expressions import Derivative, Expression, Quantity
+from rnn_symbolic.expressions import ONE, ZERO, Blocks, Derivative, Expression, Identity, Quantity, joined
 from rnn_symbolic.graph import Graph, state_blocks
 from rnn_symbolic.induction.free import NOTHING, UNIT, Letters, Words, letter
 from rnn_symbolic.induction.rings import Terms, worth
@@ -133,8 +133,9 @@ class Chain:
 
     @property
     def entries(self) -> tuple[Block, ...]:
-        """The blocks by which the goal enters the state."""
-        return tuple(self._graph.entry[self.joint]) if self.joint else ()
+        """The blocks by which the goal enters the state; an initial state before those that are read enters nowhere."""
+        found = tuple(self._graph.entry[self.joint]) if self.joint else ()
+        return tuple(b for b in found if self.kind != "initial" or (self.goal.step or 0) + (b.lag or 0) >= 1)
 
     @property
     def loss_entries(self) -> tuple[Block, ...]:
@@ -160,21 +161,42 @@ class Chain:
         assert self.goal.step is not None
         return tuple(block for block in self.entries if block.lag is not None and step - block.lag == self.goal.step)
 
+    def within_step(self, place: Place) -> Expression:
+        """What an input does to the state of its own step, or h_0 to that of step 1: by blocks, or from the table."""
+        blocks, lag = state_blocks(self.model), 0 if self.kind == "input" else 1
+        factor = blocks.factor(self.joint, self.goal.name, lag)
+        assert factor is not None
+        return moved(blocks.layout(self.joint, self.goal.name, lag) or factor.worth, {"t": place})
+
+    def initial_column(self) -> Blocks:
+        """∂S_0/∂c_0: the identity in the place of c, 0 in the others."""
+        names = self.model.names
+        one = Identity(names[self.goal.name][0]) if names else ONE
+        return Blocks(tuple((one if name == self.goal.name else ZERO,) for name in joined(self.joint)))
+
     # -- what L reads -------------------------------------------------------------------------------------------
+
+    @property
+    def late(self) -> bool:
+        """Whether a loss reads the states of earlier steps."""
+        return any(self.loss_lags)
+
+    def read(self, lag: int, place: Place) -> Term:
+        """∂ℓ_{t+m}/∂S_t, without passing another state: what the loss of m steps later reads of S_t; 0 beyond T."""
+        blocks, where = state_blocks(self.model), {"t": place.plus(lag)}
+        if self.style != "table":
+            return moved(blocks.name("l", self.joint, lag), where)
+        factor = blocks.factor("l", self.joint, lag)
+        assert factor is not None
+        return moved(factor.worth, where)
 
     def reads(self, place: Place) -> Term:
         """r_t: ∂ of the losses that read the state S_t without passing another state, with their weight in L."""
-        blocks = state_blocks(self.model)
-        if self.style == "table" and self.loss_lags == (0,):
-            return self.weighted(self.reads_worth(place))
-        found = [moved(blocks.name("l", self.joint, lag), {"t": place.plus(lag)}) for lag in self.loss_lags]
-        return self.weighted(plus(*found))
+        return self.weighted(plus(*(self.read(lag, place) for lag in self.loss_lags)))
 
-    def reads_worth(self, place: Place) -> Expression:
-        """∂ℓ_t/∂S_t in terms of the table."""
-        factor = state_blocks(self.model).factor("l", self.joint, 0)
-        assert factor is not None
-        return moved(factor.worth, {"t": place})
+    def last_reads(self) -> Term:
+        """r_T: beyond T there is no loss."""
+        return self.weighted(plus(*(self.read(lag, LAST) for lag in self.loss_lags if not lag)))
 
     def weighted(self, term: Term) -> Term:
         """The term with the weight 1/T, where L is a mean."""
@@ -279,11 +301,11 @@ class Chain:
         if t <= env.get("held", t - 1):
             return NOTHING
         if t < 1:
-            if self.kind != "initial" or t != self.goal.step:
+            if self.kind != "initial" or t != self.goal.step or not self.entries:  # what no state reads leads nowhere
                 return NOTHING
             return letter(f"∂{self.joint}_{t}/∂{self.goal}") if self.joint != self.goal.name else UNIT
         found = NOTHING
-        if self.kind == "input" and t == env["s"]:
+        if self.kind == "input" and t == env["s"] and self.entries:
             return letter(f"∂{self.joint}_{t}/∂{self.goal.name}_{t}")  # what x_s does within its step has this name too
         if self.kind == "parameter":
             found = worth(self.entry(Place("", t)), env, ring)

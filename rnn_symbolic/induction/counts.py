@@ -10,11 +10,11 @@ theorem.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 from rnn_symbolic.expressions import Number, Quantity, quantities
-from rnn_symbolic.graph import Graph
+from rnn_symbolic.graph import Graph, resized
 from rnn_symbolic.induction.records import Line, Part, Piece, Range, Theorem, Topic, Why
 from rnn_symbolic.induction.terms import FIRST, LAST, LossCount, PathCount, Place, Powers, Raised, Term, plus, times
 from rnn_symbolic.model import Model
@@ -152,7 +152,7 @@ class PathNumbers:
     def __init__(self, model: Model, goal: Quantity, granularity: str) -> None:
         self.model, self.goal, self.granularity = model, goal, granularity
         start = Quantity(goal.name, 1) if goal.index else goal
-        few = Graph(replace(model, steps=2), start, granularity)
+        few = Graph(resized(model, 2), start, granularity)
         lags = [block.lag or 0 for blocks in few.inner.values() for block in blocks]
         back = max(max(lags, default=0), 1)
         # the ways to the goal are carried by the visible quantities of so many steps; the sums add two further roots
@@ -162,7 +162,7 @@ class PathNumbers:
     def _increments(self, most: int) -> list[int]:
         """new[n − 1]: the paths that start at the n-th loss."""
         start = Quantity(self.goal.name, 1) if self.goal.index else self.goal
-        graph = Graph(replace(self.model, steps=most, losses="all"), start, self.granularity)
+        graph = Graph(resized(self.model, most, "all"), start, self.granularity)
         by_loss = graph.count_by_loss()
         return [by_loss.get(n, 0) for n in range(1, most + 1)]
 
@@ -234,7 +234,7 @@ def _by_recurrence(numbers: PathNumbers, recurrence: Numbers, facts: dict[str, o
     later = Range("s", FIRST, LAST.plus(-order)) if goal.index else Range("n", Place("", order + 1), LAST)
     claim = Line(Why.CLAIM, PathCount(place), plus(*terms), (later,))
     start = (Line(Why.TABLE, PathCount(Place("", n)), Number(Fraction(numbers.total(n)))) for n in range(1, order + 1))
-    return Theorem(Topic.COUNT, (claim, *start), (), goal, "recurrence", facts)
+    return Theorem(Topic.COUNT, (claim, *start), (), goal, "recurrence" if any(recurrence) else "ends", facts)
 
 
 def goal_kind(goal: Quantity) -> str:
@@ -258,5 +258,5 @@ def _initial_states_met(model: Model, goal: Quantity) -> tuple[str, ...]:
         return ()
     edges = [edge for edge in model.table if edge.tail == goal]
     last = [term[-1].value if term else goal for edge in edges for term in edge.terms]
-    met = [{q.name for q in quantities(value) if q.index and (q.step or 0) < 0} for value in last]
+    met = [{q.name for q in quantities(value) if q.index and q.step == -1} for value in last]
     return tuple(sorted(set().union(*met))) if met and all(met) else ()

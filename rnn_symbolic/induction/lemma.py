@@ -105,16 +105,19 @@ def _several_steps(lags: tuple[int, ...]) -> Theorem:
         (Range("t", Place("", 2), Place("T")), Range("k", FIRST, EARLIER)),
     )
     closed = Sum("k", FIRST, t, times(Transition(t, k), _g(k)))
-    before = plus(
-        _g(t), *(times(_c(t, m), Sum("k", FIRST, t.plus(-m), times(Transition(t.plus(-m), k), _g(k)))) for m in lags)
-    )
+
+    def carried(m: int, top: Place) -> Term:
+        return times(_c(t, m), Sum("k", FIRST, top, times(Transition(t.plus(-m), k), _g(k))))
+
+    before = plus(_g(t), *(carried(m, t.plus(-m)) for m in lags))
+    further = plus(_g(t), *(carried(m, EARLIER) for m in lags))
     grouped = plus(
         _g(t), Sum("k", FIRST, EARLIER, times(plus(*(times(_c(t, m), Transition(t.plus(-m), k)) for m in lags)), _g(k)))
     )
     named = plus(_g(t), Sum("k", FIRST, EARLIER, times(Transition(t, k), _g(k))))
     step = chained(
-        (Why.HYPOTHESES, Why.EXCHANGE, Why.RECURRENCE, Why.LAST_TERM),
-        (_a(t), before, grouped, named, closed),
+        (Why.HYPOTHESES, Why.VANISH, Why.DISTRIBUTE, Why.RECURRENCE, Why.LAST_TERM),
+        (_a(t), before, further, grouped, named, closed),
         LATER_STEPS,
     )
     one = FIRST

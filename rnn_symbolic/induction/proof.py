@@ -125,7 +125,7 @@ def prove_gradients(
 
 def _prove(model: Model, goal: Quantity, layout: str, granularity: str, shared: dict[Topic, Theorem]) -> Proof:
     chain = Chain(model, goal)
-    inside = bool(chain.loss_lags or chain.lags) and bool(chain.entries)
+    inside = bool(chain.lags) and bool(chain.entries)
     found: list[Theorem | None] = []
 
     def once(topic: Topic, theorem: Theorem | None) -> None:

@@ -24,10 +24,12 @@ class Why(Enum):
     JOIN_RIGHT = "join-right"  # (Π_{j=t↘k+2} c_j) c_{k+1} = Π_{j=t↘k+1} c_j
     LAST_TERM = "last-term"  # a further term of the sum
     EXCHANGE = "exchange"  # the order of summation over a triangle
+    VANISH = "vanish"  # further terms, which are 0: no state depends on a later one
     FIRST_STEP = "first-step"  # ways sorted by their first step instead of their last
     CHAIN_RULE = "chain-rule"  # one step, differentiated
     CHAIN_RULE_LOSS = "chain-rule-loss"  # L, differentiated through the states that it reads
     START = "start"  # the derivative of the initial state
+    BEFORE = "before"  # before its step an input has not entered
     LEMMA = "lemma"  # the lemma with these letters
     THEOREM = "theorem"  # a statement proved before
     TABLE = "table"  # the local derivatives of the cell

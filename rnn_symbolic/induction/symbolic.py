@@ -197,7 +197,7 @@ def holds(line: Line, rules: Sequence[Rule] = ()) -> bool:
 
 def symbolic_lines(theorem: Theorem) -> Iterable[tuple[Line, bool]]:
     """The lines of a proof that are algebra, and those of an induction step, each with whether it holds."""
-    if theorem.kind == "lags":  # that nothing depends on a later state is not known here
+    if theorem.kind.startswith("lags"):  # that nothing depends on a later state is not known here
         return
     claim = theorem.claims[-1]
     start = [_exactly(line) for line in theorem.part(Piece.PREMISES).lines if line.why is Why.START]

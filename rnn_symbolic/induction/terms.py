@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import Any, TypeGuard
 
-from rnn_symbolic.expressions import Derivative, Expression, Quantity, StepLoss, children, transform
+from rnn_symbolic.expressions import ZERO, Derivative, Expression, Quantity, StepLoss, children, transform
 
 Env = Mapping[str, int]
 """What the indices stand for: T, t, k, s, τ …"""
@@ -280,10 +280,12 @@ def times(*factors: Term) -> Term:
 
 
 def plus(*terms: Term) -> Term:
-    """A sum without nesting; a single term is itself."""
+    """A sum without nesting; a single term is itself, a sum without terms is 0."""
     flat: list[Term] = []
     for term in terms:
         flat.extend(term.terms if isinstance(term, Plus) else (term,))
+    if not flat:
+        return ZERO
     return flat[0] if len(flat) == 1 else Plus(tuple(flat))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.expressions import Quantity, walk
 from rnn_symbolic.forms import Step
 from rnn_symbolic.graph import Graph
 from rnn_symbolic.induction.checks import SYMPY_STEPS, ProofCheck, ProofVerification
@@ -20,7 +20,7 @@ from rnn_symbolic.render.proof_prose import ProofProse, proof_prose
 from rnn_symbolic.render.prose import prose
 from rnn_symbolic.render.terms import commutes, line_latex, range_latex, term_latex, term_pieces
 from rnn_symbolic.render.text import inline_text
-from rnn_symbolic.sections import Plan, block_section, entry_section
+from rnn_symbolic.sections import Plan, block_section, entry_section, immediate_section
 from rnn_symbolic.unicode import plain
 
 
@@ -58,6 +58,8 @@ def _conventions(proof: Proof, words: ProofProse, language: str) -> tuple[str, .
     items.append(words.say("indices"))
     if not free:
         items += [words.say("order"), words.say("norm")]
+    if proof.chain.late:
+        items.append(words.say("late"))
     items.append(words.say("empty", one=words.say("identity" if free else "identity-matrix")))
     return tuple(items)
 
@@ -80,12 +82,17 @@ def _one_step(proofs: Sequence[Proof], words: ProofProse, language: str) -> Iter
         yield Display(tuple(map(row, shared)))
     seen: set[Step] = set(shared)
     for proof in proofs:
-        if proof.chain.kind != "parameter":
+        if proof.chain.kind == "initial":
             continue
-        new = [step for step in entry_section(plan, Graph(model, proof.goal, "step")).steps if step not in seen]
+        goal = proof.goal if proof.goal.step is None else Quantity(proof.goal.name, 0, "t")
+        entered = entry_section(plan, Graph(model, goal, "step")).steps
+        blocks = (*proof.chain.entries, *proof.chain.loss_entries)
+        named = {node for block in blocks for partial in block.partials for node in walk(partial)}
+        rows = (step for step in immediate_section(plan).steps if step.before.expression in named)  # type: ignore[union-attr]
+        new = [step for step in (*entered, *rows) if step not in seen]
         seen.update(new)
         if new:
-            yield Paragraph(words.say("entry", goal=_math(proof.goal)))
+            yield Paragraph(words.say("entry", goal=_math(goal)))
             yield Display(tuple(map(row, new)))
 
 

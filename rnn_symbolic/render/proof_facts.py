@@ -100,7 +100,7 @@ def _is_slope(part: object) -> bool:
 
 def _about_count(theorem: Theorem, proof: Proof, words: ProofProse) -> Iterator[str]:
     states = theorem.facts["initial"]
-    if not states or theorem.kind == "recurrence":
+    if not states or theorem.kind in ("recurrence", "ends"):
         return
     fewer = rebuilt(theorem.claims[0].after, _one_step_less)
     initial = ",\\,".join(latex_quantity(q) for q in proof.model.initial_states if q.name in states)  # type: ignore[operator]

@@ -16,7 +16,7 @@ class ProofProse:
 
     ``titles`` name the theorems. ``texts`` are keyed "statement-<topic>-<kind>", "idea-…", "base-…", "step-…",
     "conclusion-…", "remark-…"; without a text for its kind a theorem takes
-    that of its topic; a kind that ends in "-lags" falls back on the one without.
+    that of its topic; a kind that ends in "-lags", "-late" or both falls back on the one without.
     ``rules`` stand in the margin, ``reasons`` are sentences. Formulas stand between ``$`` signs.
     """
 
@@ -33,8 +33,9 @@ class ProofProse:
 
     def text(self, what: str, topic: Topic, kind: str, /, **values: object) -> str:
         """What a theorem says at one place, by its topic and kind; "" for nothing."""
-        plain = kind.removesuffix("-lags")
-        for key in (f"{what}-{topic.value}-{kind}", f"{what}-{topic.value}-{plain}", f"{what}-{topic.value}"):
+        early = kind.removesuffix("-late")
+        kinds = (kind, kind.replace("-lags", ""), early, early.removesuffix("-lags"))
+        for key in (*(f"{what}-{topic.value}-{each}" for each in kinds), f"{what}-{topic.value}"):
             if key in self.texts:
                 text = self.texts[key]
                 for name, value in values.items():

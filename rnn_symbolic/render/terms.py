@@ -132,7 +132,10 @@ def term_latex(term: Term, free: bool = False) -> str:
             return rf"\frac{{{term_latex(above, free)}}}{{{term_latex(below, free)}}}"
         case Norm(of):  # in braces: a norm is not broken
             left, right = (r"\lvert", r"\rvert") if free else (r"\lVert", r"\rVert")
-            return f"{left}{{{term_latex(of, free)}}}{right}"
+            inner = term_latex(of, free)
+            big = r"\Bigl", r"\Bigr"
+            before, after = big if r"\frac" in inner or r"\Bigl" in inner else ("", "")
+            return f"{before}{left}{{{inner}}}{after}{right}"
         case Greatest(index, low, high, body):
             return rf"\max_{{{place_latex(low)} \le {index} \le {place_latex(high)}}} {term_latex(body, free)}"
         case Share():
@@ -206,12 +209,24 @@ def _factor(factor: Term, free: bool, last: bool) -> str:
             return rf"\Bigl({text}\Bigr)"
         case Steps(place):
             return f"({text})" if isinstance(place, Place) and ("+" in text or "-" in text) else text
+        case Powers():
+            return f"({text})" if _is_sum(text) else text
         case Number():
             return text
     if is_leaf(factor):
         expression: Expression = factor
         return latex_factor(expression)
     return f"({text})" if text.startswith("-") else text
+
+
+def _is_sum(text: str) -> bool:
+    """Whether a sign stands outside all brackets and braces."""
+    depth = 0
+    for character in text:
+        depth += (character in "({") - (character in ")}")
+        if not depth and character in "+-":
+            return True
+    return False
 
 
 # --- polynomials ----------------------------------------------------------------------------------------------------
@@ -224,6 +239,8 @@ def polynomial_latex(coefficients: Sequence[Fraction], place: Place) -> str:
     '\\frac{T\\,(T+1)}{2}'
     >>> polynomial_latex((Fraction(0), Fraction(-1, 2), Fraction(1, 2)), Place("n", -1))
     '\\frac{(n-1)\\,(n-2)}{2}'
+    >>> polynomial_latex((Fraction(0), Fraction(0), Fraction(1)), Place("T"))
+    'T^{2}'
     """
     rest = list(coefficients)
     if not rest:
@@ -242,18 +259,21 @@ def polynomial_latex(coefficients: Sequence[Fraction], place: Place) -> str:
     for c in rest:
         lcm = lcm * c.denominator // _gcd(lcm, c.denominator)
     whole = [int(c * lcm) for c in rest]
-    factors = [
-        f"({text})" if "+" in text or "-" in text else text for text in (place_latex(place.plus(-r)) for r in roots)
-    ]
+    sign = "-" if len(whole) == 1 and whole[0] < 0 else ""
+    only = whole == [1] and len(roots) == 1
+    factors = [_root_power(place.plus(-root), roots.count(root), only) for root in dict.fromkeys(roots)]
     if len(whole) > 1 or abs(whole[0]) != 1 or not factors:
-        inner = _expanded(whole, place)
+        inner = _expanded(whole if not sign else [-whole[0]], place)
         factors.insert(0, f"({inner})" if len([w for w in whole if w]) > 1 and factors else inner)
-    elif whole[0] == -1:
-        factors[0] = f"-{factors[0]}"
     above = (THIN if place.index else r" \cdot ").join(factors)
-    if lcm == 1:
-        return above
-    return rf"\frac{{{factors[0][1:-1] if len(factors) == 1 and above.startswith('(') else above}}}{{{lcm}}}"
+    return sign + (above if lcm == 1 else rf"\frac{{{above}}}{{{lcm}}}")
+
+
+def _root_power(place: Place, power: int, alone: bool) -> str:
+    """(n − 1)² of a root that occurs twice; no brackets around n − 1 alone."""
+    text = place_latex(place)
+    base = f"({text})" if ("+" in text or "-" in text) and not alone else text
+    return base if power == 1 else f"{base}^{{{power}}}"
 
 
 def _gcd(a: int, b: int) -> int:
@@ -273,6 +293,6 @@ def _expanded(coefficients: Sequence[int], place: Place) -> str:
         power = "" if i == 0 else base if i == 1 else f"{base}^{{{i}}}"
         number = "" if abs(c) == 1 and power else str(abs(c))
         sign = "-" if c < 0 else "+"
-        joint = THIN if number and power else ""
+        joint = (THIN if place.index else r" \cdot ") if number and power else ""
         text += (f" {sign} " if text else ("-" if c < 0 else "")) + number + joint + power
     return text or "0"
