@@ -155,6 +155,8 @@ def _admit(sentence: Sentence, around: list[Sentence]) -> None:
     head = sentence.head
     text = " ".join(sentence.text.split())
     strange = re.search(r"#\[[\w ]*|\bnative_\w+", text)  # attributes, and a compiler that Coq would start
+    if strange is None:
+        strange = re.match(r"(?:\[[^\]]*\]|[\w!,\s-]*):\s*\{", text)  # behind the brace a sentence begins
     if strange is None and head in STATEMENTS:
         strange = re.search('where *"|"', text)  # a notation, which would change what is read later
     if strange is not None:
