@@ -17,6 +17,7 @@ FLOORS = {
     "errors": 0,
     "expressions": 1,  # the grammar of formulas
     "output": 1,  # where results go
+    "processes": 1,  # other programs, ended in time
     "arguments": 2,  # what the commands have in common
     "functions": 2,  # σ, tanh, … as a table
     "array_functions": 3,  # the same for NumPy arrays

@@ -16,13 +16,11 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +32,7 @@ from rnn_symbolic.expressions import Quantity
 from rnn_symbolic.model import Model
 from rnn_symbolic.numeric import Point
 from rnn_symbolic.output import one_line
+from rnn_symbolic.processes import run_program, temporary_folder
 
 __all__ = ["Adapter", "Answer", "call_function", "run_code"]
 
@@ -227,36 +226,22 @@ def _answers(end: _End, target: str, count: int) -> list[Answer]:
 
 
 def _run(request: Mapping[str, Any], timeout: float) -> _End:
-    with tempfile.TemporaryDirectory(prefix="rnn_symbolic-") as folder:
-        asked, answered = Path(folder) / "request.json", Path(folder) / "answers.jsonl"
+    with temporary_folder() as folder:
+        asked, answered = folder / "request.json", folder / "answers.jsonl"
         asked.write_text(json.dumps(request), encoding="utf-8")
-        with asked.open("rb") as standard_input:
-            process = _start(answered, standard_input)
-        status: int | None = None
-        output = _Output(cast(BinaryIO, process.stdout))
+        # -P: the current folder comes to sys.path when our own modules are loaded, or a user's json.py would be one
+        command = [sys.executable, "-P", "-m", "rnn_symbolic.auditing.runner", str(answered)]
         try:
-            status = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:  # Ctrl-C comes this way as well
-            _end_group(process)
-            output.finish()
+            with asked.open("rb") as stdin:
+                ended = run_program(
+                    command, timeout, kept=KEPT_OUTPUT, stdin=stdin, stderr=subprocess.STDOUT,
+                    environment=_environment(),
+                )  # fmt: skip
+        except (OSError, ValueError) as error:
+            raise InputError(f"no process can be started to run the function: {error}") from None
         lines = answered.read_text(encoding="utf-8").split("\n") if answered.exists() else [""]
         records = tuple(json.loads(line) for line in lines[:-1])  # the last may be half a line
-    return _End(records, status, timeout, output.text)
-
-
-def _start(answers: Path, standard_input: Any) -> subprocess.Popen[bytes]:
-    # -P: the current folder comes to sys.path when our own modules are loaded, or a user's json.py would be one of them
-    command = [sys.executable, "-P", "-m", "rnn_symbolic.auditing.runner", str(answers)]
-    apart: dict[str, Any] = {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x200}
-    try:
-        return subprocess.Popen(
-            command, stdin=standard_input, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
-            env=_environment(), **apart,
-        )  # fmt: skip
-    except (OSError, ValueError) as error:
-        raise InputError(f"no process can be started to run the function: {error}") from None
+    return _End(records, ended.status, timeout, ended.output)
 
 
 def _environment() -> dict[str, str]:
@@ -267,36 +252,3 @@ def _environment() -> dict[str, str]:
         paths.append(str(root))
     found = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     return found if found["PYTHONPATH"] else {key: value for key, value in found.items() if key != "PYTHONPATH"}
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Nothing that the process started outlives it, unless it left the group."""
-    if os.name == "posix":
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
-    process.wait()
-
-
-class _Output:
-    """What a process prints, read as it comes so that it never waits; the end of it is kept."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self.stream, self.kept = stream, b""
-        self.thread = Thread(target=self._read, daemon=True)
-        self.thread.start()
-
-    def _read(self) -> None:
-        while block := self.stream.read(1 << 16):
-            self.kept = (self.kept + block)[-KEPT_OUTPUT:]
-
-    def finish(self) -> None:
-        """Wait for the end, but not for a process that left the group and still holds the stream."""
-        self.thread.join(timeout=1)
-        if not self.thread.is_alive():
-            self.stream.close()
-
-    @property
-    def text(self) -> str:
-        return self.kept.decode("utf-8", "replace")
