@@ -16,7 +16,7 @@ class ProofProse:
 
     ``titles`` name the theorems. ``texts`` are keyed "statement-<topic>-<kind>", "idea-…", "base-…", "step-…",
     "conclusion-…", "remark-…"; without a text for its kind a theorem takes
-    that of its topic; a kind that ends in "-lags" falls back on the one without.
+    that of its topic; a kind that ends in "-lags" or "-last" falls back on the one without.
     ``rules`` stand in the margin, ``reasons`` are sentences. Formulas stand between ``$`` signs.
     """
 
@@ -34,7 +34,8 @@ class ProofProse:
     def text(self, what: str, topic: Topic, kind: str, /, **values: object) -> str:
         """What a theorem says at one place, by its topic and kind; "" for nothing."""
         plain = kind.removesuffix("-lags")
-        for key in (f"{what}-{topic.value}-{kind}", f"{what}-{topic.value}-{plain}", f"{what}-{topic.value}"):
+        kinds = (f"-{kind}", f"-{plain}", f"-{plain.removesuffix('-last')}", "")
+        for key in (f"{what}-{topic.value}{ending}" for ending in kinds):
             if key in self.texts:
                 text = self.texts[key]
                 for name, value in values.items():

@@ -13,12 +13,16 @@ from fractions import Fraction
 from rnn_symbolic.expressions import MINUS_ONE, Add, Derivative, Expression, Identity, Number, Quantity, Transpose
 from rnn_symbolic.induction.records import Line, Range
 from rnn_symbolic.induction.terms import (
+    Blocks,
     Borders,
     ChunkStart,
     Gamma,
     Greatest,
+    Jumps,
+    LagCount,
     Latest,
     LossCount,
+    Named,
     Norm,
     Ordered,
     Over,
@@ -27,6 +31,7 @@ from rnn_symbolic.induction.terms import (
     Plus,
     Powers,
     Raised,
+    Routes,
     Share,
     Steps,
     Sum,
@@ -65,6 +70,10 @@ def place_latex(when: When) -> str:
             return rf"\kappa({place_latex(of)})" + (f"{offset:+d}" if offset else "")
         case Borders(of, length):
             return rf"\lfloor({place_latex(of.plus(-1))})/{_index(length)}\rfloor"
+        case Jumps(of, longest, offset):
+            text = place_latex(of)
+            above = f"({text})" if "-" in text or "+" in text else text
+            return rf"\lceil{{{above}/{longest}}}\rceil" + (f"{offset:+d}" if offset else "")
 
 
 def _index(name: str) -> str:
@@ -115,6 +124,7 @@ def term_latex(term: Term, free: bool = False) -> str:
             scope = rf"\sum_{{{_index(index)}={place_latex(low)}}}^{{{place_latex(high)}}}"
             return f"{scope} {_body(body, free)}"
         case Ordered(index, low, high, body, rising):
+            free = free and not isinstance(body, Named)
             one, other = place_latex(low), place_latex(high)
             if free or isinstance(body, Norm):
                 scope = rf"\prod_{{{index}={one}}}^{{{other}}}"
@@ -131,7 +141,7 @@ def term_latex(term: Term, free: bool = False) -> str:
         case Over(above, below):
             return rf"\frac{{{term_latex(above, free)}}}{{{term_latex(below, free)}}}"
         case Norm(of):  # in braces: a norm is not broken
-            left, right = (r"\lvert", r"\rvert") if free else (r"\lVert", r"\rVert")
+            left, right = (r"\lvert", r"\rvert") if free and not isinstance(of, Named) else (r"\lVert", r"\rVert")
             return f"{left}{{{term_latex(of, free)}}}{right}"
         case Greatest(index, low, high, body):
             return rf"\max_{{{place_latex(low)} \le {index} \le {place_latex(high)}}} {term_latex(body, free)}"
@@ -150,12 +160,38 @@ def term_latex(term: Term, free: bool = False) -> str:
             return f"N_{{{place_latex(steps)}}}"
         case LossCount(steps):
             return f"M_{{{place_latex(steps)}}}"
+        case LagCount(lag):
+            return f"w_{{{place_latex(lag)}}}"
+        case Routes():
+            return _routes_latex(term)
+        case Blocks(entries, width):
+            return matrix_latex([term_latex(entry, free) for entry in entries], width)
+        case Named(letter, place):
+            return f"{letter}_{{{place_latex(place)}}}"
         case Powers(coefficients, place):
             return polynomial_latex(coefficients, place)
         case Transposed(of):
             return rf"({term_latex(of, free)})^{{\top}}"
     assert is_leaf(term)
     return "1" if free and isinstance(term, Identity) else latex(term)
+
+
+def matrix_latex(entries: Sequence[str], width: int) -> str:
+    r"""A matrix from its entries, row by row.
+
+    >>> matrix_latex(("1", "2", "3", "4"), 2)
+    '\\begin{pmatrix} 1 & 2 \\\\ 3 & 4 \\end{pmatrix}'
+    """
+    rows = r" \\ ".join(" & ".join(entries[i : i + width]) for i in range(0, len(entries), width))
+    return rf"\begin{{pmatrix}} {rows} \end{{pmatrix}}"
+
+
+def _routes_latex(term: Routes) -> str:
+    """r Aⁿ u with its numbers."""
+    row = matrix_latex([str(n) for n in term.row], len(term.row))
+    matrix = matrix_latex([str(n) for each in term.matrix for n in each], len(term.matrix))
+    column = matrix_latex([str(n) for n in term.column], 1)
+    return rf"{row}\,{matrix}^{{{place_latex(term.power)}}}\,{column}"
 
 
 def _addend(term: Term, free: bool) -> str:
@@ -184,12 +220,15 @@ def _product(factors: Sequence[Term], free: bool) -> str:
     if kept and kept[0] == MINUS_ONE and len(kept) > 1:
         sign = "-"
         kept = kept[1:]
-    pieces = []
+    pieces: list[str] = []
     for i, factor in enumerate(kept):
         if isinstance(factor, Identity) and len(kept) > 1:
             continue
-        pieces.append(_factor(factor, free, last=i == len(kept) - 1))
-    return sign + THIN.join(pieces)
+        # a number before a power of a number: 3 · 4ⁿ
+        power = isinstance(factor, Raised) and isinstance(factor.base, Number)
+        dot = power and bool(pieces) and pieces[-1][-1:].isdigit()
+        pieces.append((r"\cdot " if dot else "") + _factor(factor, free, last=i == len(kept) - 1))
+    return sign + THIN.join(pieces).replace(rf"{THIN}\cdot ", r" \cdot ")
 
 
 def _factor(factor: Term, free: bool, last: bool) -> str:
@@ -206,6 +245,8 @@ def _factor(factor: Term, free: bool, last: bool) -> str:
             return rf"\Bigl({text}\Bigr)"
         case Steps(place):
             return f"({text})" if isinstance(place, Place) and ("+" in text or "-" in text) else text
+        case Powers():
+            return f"({text})" if _is_sum(text) else text
         case Number():
             return text
     if is_leaf(factor):
@@ -242,18 +283,31 @@ def polynomial_latex(coefficients: Sequence[Fraction], place: Place) -> str:
     for c in rest:
         lcm = lcm * c.denominator // _gcd(lcm, c.denominator)
     whole = [int(c * lcm) for c in rest]
-    factors = [
-        f"({text})" if "+" in text or "-" in text else text for text in (place_latex(place.plus(-r)) for r in roots)
-    ]
-    if len(whole) > 1 or abs(whole[0]) != 1 or not factors:
+    factors = []
+    for root in dict.fromkeys(roots):
+        text, power = place_latex(place.plus(-root)), roots.count(root)
+        base = f"({text})" if "+" in text or "-" in text else text
+        factors.append(base if power == 1 else f"{base}^{{{power}}}")
+    sign = ""
+    if len(whole) == 1 and whole[0] < 0:
+        sign, whole = "-", [-whole[0]]
+    if whole != [1] or not factors:
         inner = _expanded(whole, place)
         factors.insert(0, f"({inner})" if len([w for w in whole if w]) > 1 and factors else inner)
-    elif whole[0] == -1:
-        factors[0] = f"-{factors[0]}"
+    if len(factors) == 1 and factors[0].startswith("(") and factors[0].endswith(")") and not sign:
+        factors = [factors[0][1:-1]]
     above = (THIN if place.index else r" \cdot ").join(factors)
-    if lcm == 1:
-        return above
-    return rf"\frac{{{factors[0][1:-1] if len(factors) == 1 and above.startswith('(') else above}}}{{{lcm}}}"
+    return sign + (above if lcm == 1 else rf"\frac{{{above}}}{{{lcm}}}")
+
+
+def _is_sum(text: str) -> bool:
+    """Whether a formula has a + or a − outside all brackets, so that it needs some as a factor."""
+    depth = 0
+    for c in text:
+        depth += (c in "{(") - (c in "})")
+        if c in "+-" and depth == 0:
+            return True
+    return False
 
 
 def _gcd(a: int, b: int) -> int:
@@ -273,6 +327,6 @@ def _expanded(coefficients: Sequence[int], place: Place) -> str:
         power = "" if i == 0 else base if i == 1 else f"{base}^{{{i}}}"
         number = "" if abs(c) == 1 and power else str(abs(c))
         sign = "-" if c < 0 else "+"
-        joint = THIN if number and power else ""
+        joint = (THIN if place.index else r" \cdot ") if number and power else ""
         text += (f" {sign} " if text else ("-" if c < 0 else "")) + number + joint + power
     return text or "0"
