@@ -5,10 +5,10 @@ r"""How fast ∂S_t/∂S_k can vanish or grow.
 The bound of one step is read off its factors: ‖diag(φ'(a))‖ ≤ γ, a weight by its norm, a sum by the sum. Where a factor
 varies with the data without a bound of its own (a gate) the product of the ‖J_j‖ is all there is.
 
-A cell that looks back M steps has the stacked state (S_t; …; S_{t−M+1}), with the companion matrix C_j of the blocks
+A cell that looks back M steps has the stacked state (S_t; …; S_{t−M+1}), with the companion matrix 𝒞_j of the blocks
 ∂⁺S_j/∂S_{j−m} in its first row, and with the sum q of the bounds of these blocks
 
-    ‖∂S_t/∂S_k‖ ≤ Π ‖C_j‖,    ‖∂S_t/∂S_k‖ ≤ q^{⌈(t−k)/M⌉} where q < 1.
+    ‖∂S_t/∂S_k‖ ≤ Π ‖𝒞_j‖,    ‖∂S_t/∂S_k‖ ≤ q^{⌈(t−k)/M⌉} where q < 1.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ def _blocks(chain: Chain) -> tuple[Line, ...]:
 
 
 def companion(chain: Chain, place: Place) -> Named:
-    """C_t, which takes (S_{t−1}; …; S_{t−M}) to (S_t; …; S_{t−M+1}): the blocks of all lags above an identity."""
+    """𝒞_t, which takes (S_{t−1}; …; S_{t−M}) to (S_t; …; S_{t−M+1}): the blocks of all lags above an identity."""
     most = max(chain.lags)
     entries: list[Term] = [chain.jacobian(m, place) if m in chain.lags else ZERO for m in range(1, most + 1)]
     for row in range(most - 1):

@@ -269,7 +269,7 @@ class Blocks:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A term by a letter with the index of a step: C_t."""
+    """A term by a calligraphic letter with the index of a step: 𝒞_t."""
 
     letter: str
     place: Place

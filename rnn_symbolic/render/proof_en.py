@@ -101,7 +101,7 @@ ENGLISH = ProofProse(
         "remark-backward": "So $T$ steps need $O(T)$ products, although there are <count> paths: this is backpropagation through time.",
         "statement-bound-power": "For all steps $k \\le t$<slopes>",
         "idea-bound-power": "The norm of a product is at most the product of the norms. One step is bounded by its factors:",
-        "statement-bound-lags": "Let $C_{j}$ be the companion matrix of step $j$ (below). For all steps $1 \\le k \\le t$<slopes>",
+        "statement-bound-lags": "Let $\\mathcal{C}_{j}$ be the companion matrix of step $j$ (below). For all steps $1 \\le k \\le t$<slopes>",
         "idea-bound-lags": "The states of the last <most> steps, one below another, are a state that looks back one step only; its Jacobian is the companion matrix, and $<transition>$ is the upper left block of the product. Sorted by the last jump instead, its norm is bounded by a recursion.",
         "premises-bound-lags": "The blocks of one step stand in the first row, and below them the identity hands the earlier states on. (A block that reaches back before step 1 is only ever multiplied with 0.)",
         "base-bound-lags": "For $t = k$, since no earlier state depends on that of step $k$:",

@@ -101,7 +101,7 @@ CHINESE = ProofProse(
         "remark-backward": "所以虽有 <count> 条路径，$T$ 步只需 $O(T)$ 次乘法：这就是沿时间的反向传播。",
         "statement-bound-power": "对一切 $k \\le t$ 有<slopes>",
         "idea-bound-power": "乘积的范数不超过范数的乘积。一步的范数由它的各因子控制：",
-        "statement-bound-lags": "设 $C_{j}$ 是第 $j$ 步的友矩阵（见下）。对一切 $1 \\le k \\le t$ 有<slopes>",
+        "statement-bound-lags": "设 $\\mathcal{C}_{j}$ 是第 $j$ 步的友矩阵（见下）。对一切 $1 \\le k \\le t$ 有<slopes>",
         "idea-bound-lags": "把最近 <most> 步的状态上下叠放，就成为只看前一步的状态：它的雅可比就是友矩阵，而 $<transition>$ 是其乘积左上角的一块。若改按最后一跳整理，则它的范数由一个递推控制。",
         "premises-bound-lags": "第一行是一步的各块，下面的单位矩阵把较早的状态传下去。（看到第 1 步以前的块只会与 0 相乘。）",
         "base-bound-lags": "$t = k$ 时，更早的状态都不依赖于第 $k$ 步的状态：",

@@ -167,7 +167,7 @@ def term_latex(term: Term, free: bool = False) -> str:
         case Blocks(entries, width):
             return matrix_latex([term_latex(entry, free) for entry in entries], width)
         case Named(letter, place):
-            return f"{letter}_{{{place_latex(place)}}}"
+            return rf"\mathcal{{{letter}}}_{{{place_latex(place)}}}"  # a cell may have a matrix of the plain letter
         case Powers(coefficients, place):
             return polynomial_latex(coefficients, place)
         case Transposed(of):
