@@ -22,8 +22,9 @@ _COMMANDS = {
     "lVert": "‖", "rVert": "‖", "lvert": "|", "rvert": "|", "nabla": "∇", "to ": "→", "Longrightarrow": "⟹",
     "top": "ᵀ", "otimes": "⊗", "circ": "∘", "odot": "⊙", "ll": "≪", "gg": "≫", "searrow": "↘", "checkmark": "✓",
     "nolimits": "", "limits": "", "nearrow": "↗", "Phi": "Φ", "lfloor": "⌊", "rfloor": "⌋", "det": "det",
+    "lceil": "⌈", "rceil": "⌉", "tan": "tan", "pi": "π",
 }  # fmt: skip
-_CALLIGRAPHIC = {"S": "𝒮", "E": "ℰ", "L": "ℒ"}
+_CALLIGRAPHIC = {"C": "𝒞", "S": "𝒮", "E": "ℰ", "L": "ℒ"}
 _TOKEN = re.compile(r"\\([A-Za-z]+|.)|([{}_^'~&])|([^\\{}_^'~&]+)", re.DOTALL)
 
 

@@ -27,21 +27,24 @@ from rnn_symbolic.expressions import ONE, Derivative, Identity, Number, Quantity
 from rnn_symbolic.gradients import gradients_at
 from rnn_symbolic.graph import GRANULARITIES
 from rnn_symbolic.induction import slopes
-from rnn_symbolic.induction.bounds import step_bound
+from rnn_symbolic.induction.bounds import can_be_small, companion, least, step_bound
 from rnn_symbolic.induction.chain import Chain, default_goals, resolve_goal
 from rnn_symbolic.induction.checks import ProofCheck, ProofVerification, verify_proofs
 from rnn_symbolic.induction.counts import PathNumbers, closed_form, shortest_recurrence
 from rnn_symbolic.induction.free import NOTHING, UNIT, Letters, letter
 from rnn_symbolic.induction.lemma import lemma, lemma_letters
 from rnn_symbolic.induction.proof import Proof, prove_gradient, prove_gradients
-from rnn_symbolic.induction.readings import NumberReading, SymPyReading
+from rnn_symbolic.induction.readings import NumberReading, Readings, SymPyReading
 from rnn_symbolic.induction.records import Line, Part, Piece, Theorem, Topic, Why
 from rnn_symbolic.induction.rings import mentions, worth
+from rnn_symbolic.induction.routes import Transfer, transfer
 from rnn_symbolic.induction.slopes import is_certified, poly, slope_bound, slope_in_v
 from rnn_symbolic.induction.symbolic import NotNormal, at, closed, normal, symbolic_lines
 from rnn_symbolic.induction.terms import (
+    Blocks,
     ChunkStart,
     Gamma,
+    Jumps,
     Latest,
     Norm,
     Ordered,
@@ -55,11 +58,13 @@ from rnn_symbolic.induction.terms import (
     Truncated,
     is_leaf,
     parts,
+    plus,
     rebuilt,
     times,
 )
 from rnn_symbolic.model import ACTIVATIONS, Model, unroll
 from rnn_symbolic.paths import count_paths, iter_paths
+from rnn_symbolic.render.proof_bounds import SATURATION, radius_example
 from rnn_symbolic.render.terms import commutes, term_latex
 
 OWN = (Path(__file__).parents[1] / "examples" / "my.cell").read_text(encoding="utf-8")
@@ -608,6 +613,50 @@ def test_where_there_is_no_closed_form_there_is_a_recurrence() -> None:
         assert numbers.total(T) == sum(sum(fibonacci[:t]) for t in range(1, T + 1))
 
 
+@pytest.mark.parametrize("granularity", GRANULARITIES)
+@pytest.mark.parametrize("cell", [name for name in CELLS if name != "no state"])
+def test_the_order_of_a_recurrence_is_known_beforehand(cell: str, granularity: str) -> None:
+    """The routes through one step give the numbers of paths far beyond the terms that were compared."""
+    model = unroll(CELLS[cell])
+    for goal in (
+        *model.parameters[::4],
+        *model.initial_states,
+        *((resolve_goal(model, "x_s"),) if model.cell.uses_input else ()),
+    ):
+        numbers = PathNumbers(model, goal, granularity)
+        values = [numbers.total(n) for n in range(1, 2 * numbers.order + 8)]
+        recurrence = shortest_recurrence(values[: 2 * numbers.order])
+        assert len(recurrence) <= numbers.order and shortest_recurrence(values) == recurrence
+        last = Quantity(goal.name, 1) if goal.index else goal
+        assert values[-1] == count_paths(replace(model, steps=len(values)), last, granularity)
+
+
+def test_routes_through_one_step() -> None:
+    assert transfer(unroll("elman"), Quantity("W_h"), "state") == Transfer((1,), (1,), ((1,),), (1,))
+    assert transfer(unroll("lag2"), Quantity("W_h"), "state") == Transfer((1,), (1, 1), ((1, 1), (1, 0)), (1, 0))
+    assert transfer(unroll("gru"), Quantity("U_z"), "node").matrix == ((4,),)
+    assert transfer(unroll("lag2"), Quantity("h", -1), "state").first == (1,)
+    assert transfer(unroll(NO_STATE), Quantity("W"), "state") == Transfer((1,), (), (), ())
+
+
+@pytest.mark.parametrize("losses", ["all", "last"])
+@pytest.mark.parametrize(
+    ("cell", "goal"), [("elman", "W_x"), ("lag2", "W_h"), ("lstm", "W_f"), ("lag2", "h_0"), ("gru", "x_s")]
+)
+def test_every_line_of_a_count_can_be_refused(cell: str, goal: str, losses: str) -> None:
+    """w_d, M_n, their sums and closed forms against the graph of paths; one more on the right is one too many."""
+    proof = prove_gradient(unroll(cell, losses=losses), goal, granularity="node")
+    theorem = proof.theorem(Topic.COUNT)
+    assert theorem.parts and theorem.part(Piece.PREMISES).lines
+    for i, part in enumerate(theorem.parts):
+        for j, line in enumerate(part.lines):
+            wrong = replace(line, after=plus(line.after, Number(Fraction(1))))
+            lines = (*part.lines[:j], wrong, *part.lines[j + 1 :])
+            parts_ = (*theorem.parts[:i], replace(part, lines=lines), *theorem.parts[i + 1 :])
+            refused = refused_by(with_theorem(proof, theorem, replace(theorem, parts=parts_)), only=Topic.COUNT)
+            assert ProofCheck.COUNTS in refused, (part.piece, line.why)
+
+
 def test_recurrences_and_closed_forms() -> None:
     assert shortest_recurrence([0, 0, 0]) == ()
     assert shortest_recurrence([5, 5, 5, 5]) == (1,)
@@ -660,6 +709,44 @@ def test_the_slope_in_v_is_sympys_derivative(name: str) -> None:
                     (slope.above, slope.below))  # fmt: skip
     difference = (above / below - sp.diff(FUNCTIONS[name](z), z)).rewrite(sp.exp)
     assert sp.simplify(difference) == 0
+
+
+@pytest.mark.parametrize("name", [name for name in GAMMAS if name in slopes.DEFINITIONS])
+def test_gamma_minus_and_plus_the_slope_on_both_sides_of_0(name: str) -> None:
+    """γ ∓ φ' = (γ Q ∓ P)/Q for positive and negative z, so for every sign of v; neither is negative, one touches 0."""
+    bound = slope_bound(name)
+    slope = bound.slope
+    assert bound.gamma is not None and slope is not None
+    z = sp.Symbol("z")
+    exact = sp.lambdify(z, sp.diff(FUNCTIONS[name](z), z), "math")
+    variable = sp.lambdify(z, V[name](z), "math")
+    smallest = math.inf
+    for point in np.linspace(-3.1, 3.1, 125):
+        v = variable(point)
+        below = polyval(slope.below, v)
+        for sign in (1, -1):
+            value = float(bound.gamma) - sign * exact(point)
+            assert value >= 0 and value == pytest.approx(polyval(bound.gap(sign), v) / below, abs=1e-12)
+            smallest = min(smallest, value)
+    assert smallest < 0.05
+    if bound.attained is not None:
+        assert abs(slopes.at(slope.above, bound.attained) / slopes.at(slope.below, bound.attained)) == bound.gamma
+        assert slopes.at(bound.gap(bound.touching), bound.attained) == 0
+    assert bound.real == (name in ("sin", "cos"))
+
+
+def polyval(p: tuple[Fraction, ...], v: float) -> float:
+    return sum(float(c) * v**i for i, c in enumerate(p))
+
+
+def test_a_bound_that_holds_for_positive_v_only_is_not_certified() -> None:
+    """cos' = −2 v/(v² + 1): with the sign turned round for v < 0, (v − 1)² alone would be enough."""
+    bound = slope_bound("cos")
+    assert is_certified(bound) and bound.real
+    assert bound.critical == (1, -1) and bound.attained == 1 and bound.touching == -1
+    lopsided = slopes.Rational(poly(0, -1, 1), poly(1, 0, 1))  # (v² − v)/(v² + 1): below 1 for v > 0, 1.2 at −2.4
+    positive = slopes.Bound("cos", Fraction(1), lopsided)
+    assert is_certified(positive) and not is_certified(replace(positive, real=True))
 
 
 def test_a_gamma_that_is_too_small_is_not_certified() -> None:
@@ -717,6 +804,124 @@ def test_what_bounds_a_step(cell: str, expected: set[str] | None) -> None:
         assert found == expected
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("cell", "smallest"),
+    [
+        ("h = h[t-1] - 0.5*h[t-1] + tanh(W @ h[t-1] + x)\ny = h", Fraction(1, 2)),
+        ("h = 2*h[t-1] + tanh(W @ h[t-1] + x)\ny = h", Fraction(2)),
+        ("h = 0.5*h[t-1] - 1.75*h[t-1] + relu(W @ h[t-1] + x)\ny = h", Fraction(5, 4)),
+        ("h = tanh(h[t-1] + W @ x)\ny = h", Fraction(1)),
+        ("h = logistic(h[t-1] + W @ x)\ny = h", Fraction(1, 4)),
+        ("residual", Fraction(1)),
+        ("elman", Fraction(0)),
+        ("lag2", Fraction(0)),
+    ],
+)
+def test_the_constants_of_a_bound_are_collected(cell: str, smallest: Fraction, form: str) -> None:
+    model = unroll(cell, form=form)
+    q = step_bound(Chain(model, model.parameters[0]))
+    assert q is not None and least(q) == smallest and can_be_small(q) == (smallest < 1)
+    if len(cell) > 8:
+        assert sum(isinstance(part, Number) for part in parts(q)) <= 1
+        assert prove_gradient(model, model.parameters[0]).verify().passed
+
+
+# a cell that looks back several steps
+
+
+def lag_proof(cell: str = "lag2", form: str = "matrix", **choices: str) -> Proof:
+    model = unroll(CELLS.get(cell, cell), form=form, **choices)
+    return prove_gradient(model, model.parameters[0])
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("cell", ["lag2", "h = tanh(W @ h[t-1] + V @ h[t-3] + U @ x)\ny = h", "far"])
+def test_the_product_of_companion_matrices(cell: str, form: str) -> None:
+    """∂h_t/∂h_k is the upper left block of the product, and its norm at most the product of the norms."""
+    proof = lag_proof(cell, form)
+    chain, T = proof.chain, 6
+    reading = reading_of(replace(proof.model, steps=T), proof.goal)
+    compared = 0
+    for k in range(1, T + 1):
+        product: Any = None
+        bound = 1.0
+        for t in range(k, T + 1):
+            if t > k:
+                step = worth(companion(chain, Place("", t)), {}, reading)
+                product = step if product is None else step @ product
+                bound *= np.linalg.norm(step, 2)
+            whole = np.atleast_2d(worth(chain.transition(Place("", t), Place("", k)), {}, reading))
+            n = len(whole)
+            found = np.eye(n) if product is None else product[:n, :n]
+            np.testing.assert_allclose(found, whole, atol=1e-12)
+            assert np.linalg.norm(whole, 2) <= bound * (1 + 1e-12)
+            compared += 1
+    assert compared == 21
+
+
+def test_the_power_for_several_lags_counts_jumps() -> None:
+    """Φ(t, k) with |c_{m,t}| = q_m: at most q^⌈(t−k)/M⌉, and not q^{t−k}."""
+    assert [Jumps(Place("t"), 3).at({"t": t}) for t in range(8)] == [0, 1, 1, 1, 2, 2, 2, 3]
+    for shares in ((0.5, 0.3), (0.0, 0.9), (0.2, 0.0, 0.7)):
+        q, M, phi = sum(shares), len(shares), [1.0]
+        for t in range(1, 20):
+            phi.append(sum(c * phi[t - m] for m, c in enumerate(shares, 1) if m <= t))
+            assert phi[t] <= q ** math.ceil(t / M) * (1 + 1e-12)
+        assert any(value > q**t * (1 + 1e-9) for t, value in enumerate(phi))
+        for tau in range(6):  # the tail of the geometric series
+            tail = sum(q ** math.ceil(d / M) for d in range(tau + 1, 400))
+            assert tail <= M * q ** math.ceil((tau + 1) / M) / (1 - q) * (1 + 1e-12)
+        assert sum(d * q ** math.ceil(d / M) for d in range(1, 400)) <= M**2 * q / (1 - q) ** 2
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_bound_for_several_lags_that_is_too_small_is_refused(form: str) -> None:
+    proof = lag_proof("lag2", form, activation="tanh")
+    theorem = proof.theorem(Topic.BOUND)
+    assert theorem.kind == "lags" and [claim.given is None for claim in theorem.claims] == [True, True, False]
+    for place in range(3):
+        claim = theorem.claims[place]
+        small = replace(claim, after=times(Number(Fraction(1, 1000)), claim.after))
+        claims = (*theorem.claims[:place], small, *theorem.claims[place + 1 :])
+        assert ProofCheck.NUMBERS in refused_by(with_theorem(proof, theorem, replace(theorem, claims=claims)))
+    power = theorem.claims[2]
+    assert isinstance(power.after, Raised)
+    too_many = replace(power, after=Raised(power.after.base, Place("t", 3, "k")))
+    wrong = with_theorem(proof, theorem, replace(theorem, claims=(*theorem.claims[:2], too_many)))
+    assert ProofCheck.NUMBERS in refused_by(wrong)
+
+
+def test_a_wrong_companion_matrix_is_refused() -> None:
+    proof = lag_proof()
+    theorem = proof.theorem(Topic.BOUND)
+
+    def swap(part: Term) -> Term:
+        return (
+            replace(part, entries=(part.entries[1], part.entries[0], *part.entries[2:]))
+            if isinstance(part, Blocks) and part.width > 1
+            else part
+        )
+
+    for i, part in enumerate(theorem.parts):
+        if part.piece is Piece.STEP and not part.key:
+            lines = tuple(replace(line, after=rebuilt(line.after, swap)) for line in part.lines)
+            parts_ = (*theorem.parts[:i], replace(part, lines=lines), *theorem.parts[i + 1 :])
+            assert ProofCheck.NUMBERS in refused_by(with_theorem(proof, theorem, replace(theorem, parts=parts_)))
+
+
+@pytest.mark.parametrize("losses", ["all", "last"])
+def test_the_error_of_a_truncated_cell_of_several_lags_is_bounded(losses: str) -> None:
+    for cell in ("lag2", "far"):
+        proof = lag_proof(cell, losses=losses)
+        for topic in (Topic.LAG, Topic.DETACH):
+            lines = proof.theorem(topic).part(Piece.CELL).lines
+            assert lines[0].why is Why.TRIANGLE
+            last = Why.GEOMETRIC if cell == "lag2" else Why.THEOREM
+            assert lines[-1].why is last and (lines[-1].given is not None) == (cell == "lag2")
+        assert proof.verify().passed
+
+
 def test_no_power_bounds_an_unbounded_slope() -> None:
     for activation in ("exp", "log", "sqrt"):
         proof = prove_gradient(unroll("elman", activation=activation), "W_h")
@@ -738,6 +943,59 @@ def test_the_examples_of_section_4() -> None:
     for n in (2, 3, 5):
         A = rng.normal(size=(n, n))
         assert np.linalg.norm(A, 2) ** n >= abs(np.linalg.det(A))
+        product, c = np.eye(n), math.inf
+        for k in range(1, 6):
+            step = rng.normal(size=(n, n))
+            step *= 1.5 / abs(np.linalg.det(step)) ** (1 / n)
+            product, c = step @ product, min(c, abs(np.linalg.det(step)))
+            assert np.linalg.norm(product, 2) >= c ** (k / n) * (1 - 1e-9) and c > 1
+
+
+@pytest.mark.parametrize("name", [name for name in GAMMAS if name != "identity"])
+def test_the_spectral_radius_decides_nothing_with_slopes_that_occur(name: str) -> None:
+    """W² = 0; with slopes that φ has somewhere, the product over k steps has the norm 2^k √5, for relu 2^k √2."""
+    c, slopes_ = radius_example(name)
+    bound = slope_bound(name)
+    if bound.slope is None:
+        assert set(slopes_) <= set(slopes.PIECES[name])
+    else:
+        z = sp.Symbol("z")
+        taken = np.abs(sp.lambdify(z, sp.diff(FUNCTIONS[name](z), z), "numpy")(np.linspace(-9, 9, 100_001)))
+        assert all(min(abs(taken - float(slope))) < 1e-3 for slope in slopes_)
+        assert all(0 < slope < (bound.gamma or 0) for slope in slopes_)
+    W = float(c) * np.array([[1.0, -1.0], [1.0, -1.0]])
+    assert np.all(W @ W == 0)
+    step = np.diag([float(slope) for slope in slopes_]) @ W
+    for k in range(1, 8):
+        norm = np.linalg.norm(np.linalg.matrix_power(step, k), 2)
+        assert norm == pytest.approx(2**k * math.sqrt(2 if name == "relu" else 5))
+
+
+def test_the_spectral_radius_decides_the_limit_of_powers_not_the_transient() -> None:
+    A = np.array([[0.5, 8.0], [0.0, 0.5]])
+    norms = [np.linalg.norm(np.linalg.matrix_power(A, k), 2) for k in range(1, 60)]
+    assert all(norm > 1 for norm in norms[:6]) and all(norm < 1 for norm in norms[6:])
+    assert norms[-1] ** (1 / 59) == pytest.approx(0.5, abs=0.1)
+
+
+def test_where_the_factor_of_a_scalar_network_is_greatest() -> None:
+    """|φ'(w y) w| at a fixed y: u tanh(u/2) = 1 for the logistic function, u tanh u = 1/2 for tanh."""
+    u = np.linspace(0, 12, 1_200_001)
+    logistic = 1 / (1 + np.exp(-u))
+    for name, factor, stationary in (
+        ("logistic", logistic * (1 - logistic) * u, lambda v: v * math.tanh(v / 2) - 1),
+        ("tanh", u / np.cosh(u) ** 2, lambda v: v * math.tanh(v) - 0.5),
+    ):
+        maximiser, greatest = map(float, SATURATION[name])
+        assert u[factor.argmax()] == pytest.approx(maximiser, abs=1e-4) and abs(stationary(maximiser)) < 1e-8
+        assert factor.max() == pytest.approx(greatest, abs=1e-8)
+        assert factor[-1] < 0.01
+    assert 2 * float(SATURATION["logistic"][1]) == pytest.approx(0.447743205, abs=2e-9)
+    h = 0.0336
+    for _ in range(60):  # the fixed point of logistic(−100 h), by Newton's method
+        value = 1 / (1 + math.exp(100 * h))
+        h -= (h - value) / (1 + 100 * value * (1 - value))
+    assert h == pytest.approx(0.0336, abs=5e-5) and -100 * h * (1 - h) == pytest.approx(-3.2, abs=0.06)
 
 
 # --- truncation -----------------------------------------------------------------------------------------------------
@@ -790,6 +1048,57 @@ def test_without_truncation_there_is_no_error(kind: Topic) -> None:
     assert worth(error.after, {"T": 5, "tau": 2}, reading) != 0.0
 
 
+@pytest.mark.parametrize("losses", ["all", "last"])
+@pytest.mark.parametrize("cell", ["elman", "lag2"])
+def test_a_bound_of_the_error_is_nowhere_negative(cell: str, losses: str) -> None:
+    """Where T − τ − 1 is a number of steps, that is up to τ = T − 1; the line says so."""
+    proof = prove_gradient(unroll(cell, losses=losses), "W_h")
+    (last,) = [line for line in proof.theorem(Topic.LAG).lines if line.why is Why.GEOMETRIC]
+    assert last.ranges != proof.theorem(Topic.LAG).claims[0].ranges
+    for T in range(1, 5):
+        reading = Readings(0).of(replace(proof.model, steps=T), proof.goal, calm_by=step_bound(proof.chain))
+        taus = [env["tau"] for env in last.instances({"T": T})]
+        assert taus == list(range(T))
+        assert all(worth(last.after, {"T": T, "tau": tau}, reading) >= 0 for tau in taus)
+
+
+@pytest.mark.parametrize("lag", [2, 3])
+def test_detaching_holds_as_many_states_as_are_looked_back_to(lag: int) -> None:
+    """By finite differences of a network written by hand; with the last state alone held it is another number."""
+    T, tau = 5, 2
+    cell = f"a = W_h @ h[t-1] + V_h @ h[t-{lag}] + W_x @ x\nh = tanh(a)\ny = W_y @ h"
+    model = unroll(cell, steps=T, loss="squared")
+    goal = Quantity("W_h")
+    reading = reading_of(model, goal)
+    values = reading.valuation.values
+    numbers = {k: values["h", k] for k in range(1 - lag, T + 1)}
+    V, U, Y, W = (values[name, None] for name in ("V_h", "W_x", "W_y", "W_h"))
+
+    def run(weight: float, start: dict[int, float], first: int, last: int) -> dict[int, float]:
+        h = dict(start)
+        for t in range(first, last + 1):
+            h[t] = math.tanh(weight * h[t - 1] + V * h[t - lag] + U * values["x", t])
+        return h
+
+    assert run(W, numbers, 1, T)[T] == pytest.approx(numbers[T], rel=1e-12)
+
+    def loss(weight: float, held: int) -> float:
+        total = 0.0
+        for first, last in chunks(T, tau):
+            before = run(weight, numbers, 1, first - 1)
+            before.update({k: numbers[k] for k in range(first - held, first)})
+            h = run(weight, before, first, last)
+            total += sum((Y * h[t] - values["d", t]) ** 2 / 2 for t in range(first, last + 1))
+        return total
+
+    def slope(held: int) -> float:
+        return (loss(W + 1e-5, held) - loss(W - 1e-5, held)) / 2e-5
+
+    claimed = worth(prove_gradient(model, goal).theorem(Topic.DETACH).claims[0].after, {"T": T, "tau": tau}, reading)
+    assert slope(lag) == pytest.approx(claimed, rel=1e-6)
+    assert abs(slope(1) - claimed) > 1e-4
+
+
 def test_the_number_of_dropped_terms() -> None:
     proof = prove_gradient("elman", "W_h")
     error = proof.theorem(Topic.LAG).claims[1].after
@@ -817,7 +1126,10 @@ def test_proofs_are_chains_that_end_in_their_claims() -> None:
         for proof in proofs_of(cell, "matrix"):
             for theorem in proof.theorems:
                 step = theorem.part(Piece.STEP).lines
-                if step and theorem.topic is not Topic.COUNT:
+                if step and theorem.topic is Topic.BOUND:  # two inductions, each about what it concludes
+                    chains = [part.lines for part in theorem.parts if part.piece is Piece.STEP]
+                    assert all(a.after == b.before for lines in chains for a, b in pairwise(lines))
+                elif step and theorem.topic is not Topic.COUNT:
                     assert all(a.after == b.before for a, b in pairwise(step))
                     assert (step[0].before, step[-1].after) == (theorem.claims[-1].before, theorem.claims[-1].after)
                 direct = theorem.part(Piece.DIRECT).lines

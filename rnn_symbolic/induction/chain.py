@@ -25,6 +25,7 @@ from rnn_symbolic.induction.terms import (
     Borders,
     ChunkStart,
     Env,
+    Jumps,
     Latest,
     Ordered,
     Place,
@@ -101,9 +102,9 @@ class Chain:
             return self.jacobian_worth(place)
         return moved(state_blocks(self.model).name(self.joint, self.joint, lag), {"t": place})
 
-    def jacobian_worth(self, place: Place = NOW) -> Expression:
-        """∂S_t/∂S_{t−1} in terms of the table."""
-        factor = state_blocks(self.model).factor(self.joint, self.joint, 1)
+    def jacobian_worth(self, place: Place = NOW, lag: int = 1) -> Expression:
+        """∂S_t/∂S_{t−1}, or ∂⁺S_t/∂S_{t−m}, in terms of the table."""
+        factor = state_blocks(self.model).factor(self.joint, self.joint, lag)
         assert factor is not None
         return moved(factor.worth, {"t": place})
 
@@ -348,7 +349,7 @@ def _to_last(term: Term) -> Term:
         match p:
             case Latest(one, other):
                 return Latest(place(one), place(other))
-            case ChunkStart(of) | Borders(of):
+            case ChunkStart(of) | Borders(of) | Jumps(of):
                 return replace(p, of=place(of))
         return place(p)
 
@@ -356,7 +357,12 @@ def _to_last(term: Term) -> Term:
         case Sum(low=low, high=high) | Ordered(low=low, high=high):
             return replace(term, low=when(low), high=when(high))
         case Raised(exponent=exponent):
-            return replace(term, exponent=place(exponent))
+            return Raised(
+                term.base,
+                place(exponent)
+                if isinstance(exponent, Place)
+                else Jumps(place(exponent.of), exponent.longest, exponent.offset),
+            )
         case Steps(at):
             return Steps(when(at))
     return moved(term, {"t": Place("T")}) if is_leaf(term) else term

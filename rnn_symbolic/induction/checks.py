@@ -29,8 +29,9 @@ from rnn_symbolic.induction.proof import Proof, prove_gradient
 from rnn_symbolic.induction.readings import Counts, Readings, SymPyReading, close, less, size
 from rnn_symbolic.induction.records import Line, Theorem, Topic, Why
 from rnn_symbolic.induction.rings import Ring, Terms, worth
-from rnn_symbolic.induction.slopes import is_certified, slope_bound
+from rnn_symbolic.induction.slopes import PIECES, is_certified, slope_bound
 from rnn_symbolic.induction.symbolic import symbolic_lines
+from rnn_symbolic.induction.terms import Term
 from rnn_symbolic.model import Model
 from rnn_symbolic.paths import graph, iter_paths
 
@@ -244,13 +245,13 @@ def _numbers(proof: Proof, theorems: Sequence[Theorem], readings: Readings, most
     number, worst, failed = 0, 0.0, ""
     groups, off, wrong = 0, 0.0, ""
     compared, error, complaint = 0, 0.0, ""
-    truncates = any(theorem.topic in (Topic.LAG, Topic.DETACH) for theorem in theorems)
+    needs_calm = any(theorem.topic in INEQUALITIES for theorem in theorems)
     has_result = any(theorem.topic is Topic.GRADIENT for theorem in proof.theorems)
     try:
         for T in range(1, most + 1):
             model = readings.model(proof.model, T)
             ring = readings.of(model, proof.goal)
-            quiet = readings.of(model, proof.goal, calm_by=step_bound(proof.chain)) if truncates else ring
+            quiet = readings.of(model, proof.goal, calm_by=step_bound(proof.chain)) if needs_calm else ring
             for theorem in theorems:
                 if theorem.topic in (Topic.LEMMA, Topic.COUNT):
                     continue
@@ -259,8 +260,8 @@ def _numbers(proof: Proof, theorems: Sequence[Theorem], readings: Readings, most
                     if most > T and not _whole_sequence(line, readings.terms):
                         continue
                     for env in line.instances({"T": T}):
-                        reading = quiet if small else ring
-                        if line.why is Why.GEOMETRIC and not _is_less_than_one(proof, env, reading):
+                        reading = quiet if small or line.given is not None else ring
+                        if line.given is not None and not _is_less_than_one(line.given, env, reading):
                             continue  # its premise does not hold at this point
                         before, after = (worth(term, env, reading) for term in (line.before, line.after))
                         number += 1
@@ -282,10 +283,9 @@ def _numbers(proof: Proof, theorems: Sequence[Theorem], readings: Readings, most
     ]
 
 
-def _is_less_than_one(proof: Proof, env: dict[str, int], reading: Any) -> bool:
+def _is_less_than_one(q: Term, env: dict[str, int], reading: Any) -> bool:
     """Whether q < 1, under which alone the geometric series is summed."""
-    q = step_bound(proof.chain)
-    return q is not None and float(size(worth(q, env, reading))) < 1
+    return float(size(worth(q, env, reading))) < 1
 
 
 def _error(before: Any, after: Any) -> float:
@@ -365,13 +365,13 @@ def _counts(proof: Proof, theorems: Iterable[Theorem], most: int) -> ProofFindin
 
 
 def _slopes(theorems: Iterable[Theorem]) -> ProofFinding | None:
-    """γ of every activation that a bound mentions: the identity behind it, and that no critical point is missed."""
+    """γ of every smooth activation that a bound mentions: no critical point is missed, γ ± φ' is nowhere negative."""
     names = [
         name
         for theorem in theorems
         if theorem.topic is Topic.BOUND and "q" in theorem.facts
         for name in activations_of(theorem.facts["q"])  # type: ignore[arg-type]
-        if name != "sigma"
+        if name != "sigma" and name not in PIECES
     ]
     if not names:
         return None

@@ -1,22 +1,40 @@
 r"""How many paths there are, for every T: T(T + 1)/2 and the like, as a theorem.
 
-The numbers of paths of lag 0, 1, 2, … are those of ways through a small graph, so they satisfy a linear recurrence with
-constant coefficients, of an order that the size of the graph limits (Cayley-Hamilton); so do their sums over losses.
-The shortest such recurrence is found exactly from sufficiently many terms (Berlekamp and Massey). Where all roots of
-its characteristic polynomial are whole numbers there is a closed form Σ_i p_i(T) r_i^T, else the recurrence is the
-theorem.
+The paths of one loss are counted by their lag, from the numbers of routes through one step (`routes`). These numbers,
+and their sums over lags and losses, satisfy a linear recurrence whose order is known beforehand. The shortest one is
+found exactly from twice as many terms (Berlekamp and Massey). Where all roots of its characteristic polynomial are
+whole numbers there is a closed form Σ_i p_i(T) r_i^T, else the recurrence is the theorem. Either holds for every T: two
+sequences with recurrences of orders a and b are equal if their first a + b terms are, by their difference.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
+from itertools import accumulate
+from math import isqrt, lcm
 
 from rnn_symbolic.expressions import Number, Quantity, quantities
-from rnn_symbolic.graph import Graph, resized
 from rnn_symbolic.induction.records import Line, Part, Piece, Range, Theorem, Topic, Why
-from rnn_symbolic.induction.terms import FIRST, LAST, LossCount, PathCount, Place, Powers, Raised, Term, plus, times
+from rnn_symbolic.induction.routes import Transfer, dot, transfer
+from rnn_symbolic.induction.terms import (
+    FIRST,
+    LAST,
+    LagCount,
+    LossCount,
+    Over,
+    PathCount,
+    Place,
+    Powers,
+    Raised,
+    Routes,
+    Sum,
+    Term,
+    plus,
+    times,
+)
 from rnn_symbolic.model import Model
 
 Numbers = Sequence[Fraction]
@@ -70,12 +88,23 @@ class ClosedForm:
         )
 
     def term(self, place: Place) -> Term:
-        """The form at a step."""
-        found: list[Term] = []
-        for root, p in self.terms:
-            power = () if root == 1 else (Raised(Number(Fraction(root)), place),)
-            found.append(times(Powers(p, place), *power))
-        return plus(*found) if found else Number(Fraction(0))
+        """The form at a step, over one denominator: (4^{T+1} − 3 T − 4)/9."""
+        below = lcm(*(c.denominator for _, p in self.terms for c in p)) if len(self.terms) > 1 else 1
+        found = [_power_term(root, tuple(c * below for c in p), place) for root, p in self.terms]
+        if not found:
+            return Number(Fraction(0))
+        return plus(*found) if below == 1 else Over(plus(*found), Number(Fraction(below)))
+
+
+def _power_term(root: int, p: tuple[Fraction, ...], place: Place) -> Term:
+    """p(n) rⁿ; a whole number times rⁿ with its factors r in the exponent."""
+    if root == 1:
+        return Powers(p, place)
+    more = 0
+    while len(p) == 1 and abs(root) > 1 and p[0] % root == 0:
+        p, more = (p[0] / root,), more + 1
+    power = Raised(Number(Fraction(root)), place.plus(more))
+    return power if p == (Fraction(1),) else times(Powers(p, place), power)
 
 
 def closed_form(values: Sequence[int], recurrence: Numbers, first: int = 1) -> ClosedForm | None:
@@ -107,10 +136,12 @@ def closed_form(values: Sequence[int], recurrence: Numbers, first: int = 1) -> C
 
 
 def _candidates(constant: Fraction) -> list[int]:
-    if constant.denominator != 1 or constant == 0 or abs(constant) > 10**6:
+    """The whole numbers that divide the constant, in pairs of a divisor and its cofactor."""
+    if constant.denominator != 1 or constant == 0:
         return []
     n = abs(int(constant))
-    return [sign * d for d in range(1, n + 1) if n % d == 0 for sign in (1, -1)]
+    small = [d for d in range(1, isqrt(n) + 1) if n % d == 0]
+    return [sign * d for d in dict.fromkeys((*small, *(n // d for d in small))) for sign in (1, -1)]
 
 
 def _value(highest_first: Sequence[Fraction], x: int) -> Fraction:
@@ -144,44 +175,34 @@ def _solved(rows: list[list[Fraction]], right: list[Fraction]) -> list[Fraction]
 
 
 class PathNumbers:
-    """The numbers of paths to one goal: of n steps, and what is new with the n-th; by dynamic programming.
+    """The numbers of paths to one goal: those of n steps, and those that start at the n-th loss, exactly.
 
-    For the input x_s the n steps are those from s on. ``order`` limits the order of a recurrence that they satisfy.
+    For the input x_s the n steps are those from s on. ``order`` is the order of a recurrence that all of them satisfy.
     """
 
     def __init__(self, model: Model, goal: Quantity, granularity: str) -> None:
-        self.model, self.goal, self.granularity = model, goal, granularity
-        start = Quantity(goal.name, 1) if goal.index else goal
-        few = Graph(resized(model, 2), start, granularity)
-        lags = [block.lag or 0 for blocks in few.inner.values() for block in blocks]
-        back = max(max(lags, default=0), 1)
-        # the ways to the goal are carried by the visible quantities of so many steps; the sums add two further roots
-        self.order = len(few.visible) * back + back + 2
-        self._new = self._increments(2 * self.order + 4)
+        self.goal = goal
+        self.all_losses = model.losses != "last"
+        self.by_lag = goal.step is None
+        self.routes: Transfer = transfer(model, goal, granularity)
+        self.order = self.routes.order + self.by_lag + self.all_losses
 
-    def _increments(self, most: int) -> list[int]:
-        """new[n − 1]: the paths that start at the n-th loss."""
-        start = Quantity(self.goal.name, 1) if self.goal.index else self.goal
-        graph = Graph(resized(self.model, most, "all"), start, self.granularity)
-        by_loss = graph.count_by_loss()
-        return [by_loss.get(n, 0) for n in range(1, most + 1)]
+    @cached_property
+    def _from_loss(self) -> list[int]:
+        return self.from_losses(2 * self.order + 1)
+
+    def from_losses(self, most: int) -> list[int]:
+        """The numbers of paths that start at ℓ_1, …, ℓ_most."""
+        found = self.routes.values(most)
+        return list(accumulate(found)) if self.by_lag else found
 
     def new(self, n: int) -> int:
-        """With all losses: the paths that start at the n-th loss. With the last only: those that n steps have more."""
-        if n < 1:
-            return 0
-        if self.model.losses == "last":
-            return self._at(n) - self._at(n - 1)
-        return self._at(n)
+        """The number of paths that start at the n-th loss."""
+        return self._from_loss[n - 1] if n <= len(self._from_loss) else self.from_losses(n)[-1]
 
     def total(self, n: int) -> int:
         """The number of paths when there are n steps."""
-        if self.model.losses == "last":
-            return self._at(n)
-        return sum(self._at(i) for i in range(1, n + 1))
-
-    def _at(self, n: int) -> int:
-        return self._new[n - 1] if n >= 1 else 0
+        return sum(self.new(i) for i in range(1, n + 1)) if self.all_losses else self.new(n)
 
 
 def count(model: Model, goal: Quantity, granularity: str) -> Theorem:
@@ -194,37 +215,101 @@ def count(model: Model, goal: Quantity, granularity: str) -> Theorem:
     ['0', '1/2', '1/2']
     """
     numbers = PathNumbers(model, goal, granularity)
-    most = 2 * numbers.order + 2
     place = INPUT_STEPS if goal.index else LAST
     ranges = (Range("s", FIRST, LAST),) if goal.index else ()
-    facts: dict[str, object] = {"granularity": granularity, "initial": _initial_states_met(model, goal)}
-    recurrence, closed = _described(numbers.total, most, 1)
-    _, more = _described(numbers.new, most, 2)
+    facts: dict[str, object] = {
+        "granularity": granularity,
+        "initial": _initial_states_met(model, goal),
+        "order": numbers.order,
+    }
+    recurrence, closed = _described(numbers.total, 2 * numbers.order, 1)
+    _, more = _described(numbers.new, 2 * numbers.order, begin := 1)
+    if more is None and numbers.all_losses:  # the first loss may stand apart
+        _, more = _described(numbers.new, 2 * numbers.order, begin := 2)
+    premises = Part(Piece.PREMISES, _route_lines(numbers), _routes_key(numbers.routes))
     if closed is None or more is None:
-        return _by_recurrence(numbers, recurrence, facts)
+        facts["recurrence"] = recurrence
+        return _by_recurrence(numbers, recurrence, premises, facts)
     claim = Line(Why.CLAIM, PathCount(place), closed.term(place), ranges)
     n = Place("n")
+    later = (Range("n", Place("", begin), LAST),)
+    from_loss = _from_loss(numbers)
+    if from_loss is not None:
+        why = Why.SEQUENCE if premises.key == "several" else Why.ADDED
+        found = (from_loss, Line(why, from_loss.after, more.term(n), later))
+        premises = Part(Piece.PREMISES, (*premises.lines, *found), premises.key)
+    elif not isinstance(premises.lines[-1].after, Number):
+        why = Why.SEQUENCE if premises.key == "several" else Why.COLLECT
+        named = Line(why, LossCount(n), more.term(n), later)
+        premises = Part(Piece.PREMISES, (*premises.lines, named), premises.key)
+    sequence = (Part(Piece.REMARK, (), "sequence"),) if premises.key == "several" else ()
+    if not numbers.all_losses:
+        only = Line(Why.ONLY_LAST, claim.before, LossCount(place), ranges)
+        direct = Part(Piece.DIRECT, (only, Line(Why.THEOREM, LossCount(place), claim.after, ranges)))
+        return Theorem(Topic.COUNT, (claim,), (premises, *sequence, direct), goal, goal_kind(goal), facts)
     base = Line(Why.TABLE, PathCount(FIRST), Number(Fraction(numbers.total(1))))
     also = Line(Why.CLAIM, base.after, closed.term(FIRST))
-    later_steps = (Range("n", Place("", 2), LAST),)
     recursion = plus(PathCount(n.plus(-1)), LossCount(n))
     inserted = plus(closed.term(n.plus(-1)), more.term(n))
+    later = (Range("n", Place("", 2), LAST),)
     step = (
-        Line(Why.NEW, PathCount(n), recursion, later_steps),
-        Line(Why.HYPOTHESIS, recursion, inserted, later_steps),
-        Line(Why.COLLECT, inserted, closed.term(n), later_steps),
+        Line(Why.NEW, PathCount(n), recursion, later),
+        Line(Why.HYPOTHESIS, recursion, inserted, later),
+        Line(Why.COLLECT, inserted, closed.term(n), later),
     )
-    new = Line(Why.TABLE, LossCount(n), more.term(n), later_steps)
-    parts = (
-        Part(Piece.PREMISES, (new,)),
-        Part(Piece.BASE, (base, also)),
-        Part(Piece.STEP, step),
-        Part(Piece.CONCLUSION),
-    )
-    return Theorem(Topic.COUNT, (claim,), parts, goal, goal_kind(goal), facts)
+    induction = (Part(Piece.BASE, (base, also)), Part(Piece.STEP, step), Part(Piece.CONCLUSION))
+    return Theorem(Topic.COUNT, (claim,), (premises, *sequence, *induction), goal, goal_kind(goal), facts)
 
 
-def _by_recurrence(numbers: PathNumbers, recurrence: Numbers, facts: dict[str, object]) -> Theorem:
+def _routes_key(routes: Transfer) -> str:
+    """ "one" where there is a single route between two cuts, "numbers" for one state, "several" for a matrix."""
+    if len(routes.matrix) > 1 or len(routes.first) > 1:
+        return "several"
+    met = (*routes.first, *routes.row, *routes.column, *(c for row in routes.matrix for c in row))
+    return "one" if max(met, default=0) <= 1 else "numbers"
+
+
+def _route_lines(numbers: PathNumbers) -> tuple[Line, ...]:
+    """w_d from the routes through one step; of an initial state, M_n."""
+    routes, initial = numbers.routes, numbers.goal.step is not None and not numbers.goal.index
+    if routes.matrix == ((0,),):  # no state hands on another: only the first terms are not 0
+        routes = replace(routes, first=tuple(routes.values(len(routes.first) + 1)), column=(0,))
+    begun = len(routes.first)
+    index, offset = ("n", 1) if initial else ("d", 0)
+
+    def named(place: Place) -> Term:
+        return LossCount(place) if initial else LagCount(place)
+
+    last = LAST.plus(offset - 1)
+    later = routes.values(begun + len(routes.matrix) + 1)
+    if len(set(later)) == 1 and routes.matrix in ((), ((1,),)):
+        after = Number(Fraction(later[0]))
+        return (Line(Why.ROUTES, named(Place(index)), after, (Range(index, Place("", offset), last),)),)
+    lines = [Line(Why.ROUTES, named(Place("", d + offset)), Number(Fraction(w))) for d, w in enumerate(routes.first)]
+    power = Place(index, -begun - offset)
+    ways = Line(Why.ROUTES, named(Place(index)), _ways(routes, power), (Range(index, Place("", begun + offset), last),))
+    return (*lines, ways)
+
+
+def _ways(routes: Transfer, power: Place) -> Term:
+    """r Aⁿ u; of one state a number times a power, and 0 where there is no route."""
+    if not any(routes.values(routes.order + len(routes.matrix))[len(routes.first) :]):
+        return Number(Fraction(0))
+    if len(routes.matrix) > 1:
+        return Routes(routes.row, routes.matrix, routes.column, power)
+    number, base = dot(routes.row, routes.column), routes.matrix[0][0]
+    return Number(Fraction(number)) if base == 1 else _power_term(base, (Fraction(number),), power)
+
+
+def _from_loss(numbers: PathNumbers) -> Line | None:
+    """M_n as the sum of the w_d, or as one of them; None of an initial state, where M_n is counted at once."""
+    n, every = Place("n"), (Range("n", FIRST, LAST),)
+    if numbers.by_lag:
+        return Line(Why.LAGS, LossCount(n), Sum("d", Place("", 0), n.plus(-1), LagCount(Place("d"))), every)
+    return Line(Why.LAGS, LossCount(n), LagCount(n.plus(-1)), every) if numbers.goal.index else None
+
+
+def _by_recurrence(numbers: PathNumbers, recurrence: Numbers, premises: Part, facts: dict[str, object]) -> Theorem:
     """N_n = Σ_i c_i N_{n−i}, with its initial values."""
     order, goal = len(recurrence), numbers.goal
     place = INPUT_STEPS if goal.index else Place("n")
@@ -234,7 +319,13 @@ def _by_recurrence(numbers: PathNumbers, recurrence: Numbers, facts: dict[str, o
     later = Range("s", FIRST, LAST.plus(-order)) if goal.index else Range("n", Place("", order + 1), LAST)
     claim = Line(Why.CLAIM, PathCount(place), plus(*terms), (later,))
     start = (Line(Why.TABLE, PathCount(Place("", n)), Number(Fraction(numbers.total(n)))) for n in range(1, order + 1))
-    return Theorem(Topic.COUNT, (claim, *start), (), goal, "recurrence" if any(recurrence) else "ends", facts)
+    n, every = Place("n"), (Range("n", FIRST, LAST),)
+    losses = Sum("m", FIRST, n, LossCount(Place("m"))) if numbers.all_losses else LossCount(n)
+    from_loss = _from_loss(numbers)
+    total = Line(Why.NEW if numbers.all_losses else Why.ONLY_LAST, PathCount(n), losses, every)
+    lines = (*premises.lines, *(() if from_loss is None else (from_loss,)), total)
+    parts = (Part(Piece.PREMISES, lines, premises.key), Part(Piece.DIRECT, (), "sequence"))
+    return Theorem(Topic.COUNT, (claim, *start), parts, goal, "recurrence" if any(recurrence) else "ends", facts)
 
 
 def goal_kind(goal: Quantity) -> str:

@@ -10,6 +10,7 @@ that the right one does not have may be replaced by what bounds them: ‖J_t‖ 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,12 +29,27 @@ from rnn_symbolic.expressions import (
 from rnn_symbolic.expressions import Chain as Product
 from rnn_symbolic.induction.chain import Chain
 from rnn_symbolic.induction.free import Letters, Word, Words
-from rnn_symbolic.induction.records import Line
+from rnn_symbolic.induction.records import Line, Why
 from rnn_symbolic.induction.rings import Ring, worth
-from rnn_symbolic.induction.terms import Env, Gamma, Greatest, Norm, Over, Share, Steps, Term, at_numbers, is_leaf
+from rnn_symbolic.induction.terms import (
+    Blocks,
+    Env,
+    Gamma,
+    Greatest,
+    Named,
+    Norm,
+    Over,
+    Share,
+    Steps,
+    Term,
+    at_numbers,
+    is_leaf,
+    parts,
+)
 
 Letter = tuple[object, ...]
 Monomial = tuple[tuple[Letter, int], ...]
+JACOBIAN = re.compile(r"J(\d+)_\d+")
 
 
 class Unreadable(ValueError):
@@ -199,8 +215,8 @@ class Majorants(Ring):
         for within in self.greatest:
             if unit in within:  # type: ignore[operator]
                 return Majorant.letter("greatest", within)
-        if unit not in self.units and self.chain.single and unit[0].startswith("J1_"):
-            return self._of_expression(self.chain.jacobian_worth())
+        if unit not in self.units and (jacobian := JACOBIAN.fullmatch(unit[0])) is not None:
+            return self._of_expression(self.chain.jacobian_worth(lag=int(jacobian[1])))
         return self._letters(unit)
 
     def _of_expression(self, expression: Expression) -> Majorant:
@@ -209,7 +225,10 @@ class Majorants(Ring):
             case Product(factors) | Multiply(factors, False):
                 return self._folded(factors, product=True)
             case Add(terms):
-                return self._folded(terms, product=False)
+                multiples = [_multiple_of_identity(term) for term in terms]
+                constant = Majorant.number(abs(sum((c for c in multiples if c is not None), Fraction(0))))
+                others = [term for term, c in zip(terms, multiples, strict=True) if c is None]
+                return constant + self._folded(others, product=False)
             case Diagonal(Call(name, _, order)) | Call(name, _, order):
                 slope = name if order else {"cos": "sin", "sin": "cos"}.get(name)
                 if slope is None:
@@ -231,9 +250,23 @@ class Majorants(Ring):
         return total
 
 
+def _multiple_of_identity(expression: Expression) -> Fraction | None:
+    """c of c I; these are added up before the norm is taken."""
+    match expression:
+        case Number(value) | Product((Number(value), Identity())):
+            return value
+        case Identity():
+            return Fraction(1)
+    return None
+
+
 def is_covered(chain: Chain, line: Line, env: Env, words: Letters) -> bool | None:
     """Whether ``before`` ≤ ``after`` coefficient by coefficient; None where a side is no polynomial in norms."""
     degree = 4 * env["T"]
+    if line.given is not None and line.why is not Why.GEOMETRIC:
+        return None  # q^n ≤ q^m for q < 1 and n ≥ m: not coefficient by coefficient
+    if any(isinstance(part, Blocks | Named) for side in (line.before, line.after) for part in parts(side)):
+        return None  # of a companion matrix, whose norm is not that of its blocks
     try:
         while True:
             right = worth(line.after, env, Majorants(chain, words, degree))

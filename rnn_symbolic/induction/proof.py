@@ -18,13 +18,14 @@ from rnn_symbolic.errors import InputError, suggest
 from rnn_symbolic.expressions import Quantity
 from rnn_symbolic.graph import GRANULARITIES
 from rnn_symbolic.induction.backward import adjoint, backward
-from rnn_symbolic.induction.bounds import bound, truncation
+from rnn_symbolic.induction.bounds import bound
 from rnn_symbolic.induction.chain import Chain, default_goals, resolve_goal
 from rnn_symbolic.induction.counts import count
 from rnn_symbolic.induction.gradient import gradient, state, transition
 from rnn_symbolic.induction.layouts import cell_lines
 from rnn_symbolic.induction.lemma import lemma
 from rnn_symbolic.induction.records import Line, Part, Piece, Theorem, Topic
+from rnn_symbolic.induction.truncation import truncation
 from rnn_symbolic.jacobians import LAYOUTS
 from rnn_symbolic.model import Model, unroll
 

@@ -8,18 +8,24 @@ from typing import Any
 
 from rnn_symbolic.errors import NumericalFailure
 from rnn_symbolic.expressions import Derivative, Expression, Identity, Number, Quantity, Transpose, joined
+from rnn_symbolic.graph import Graph
 from rnn_symbolic.induction.chain import Chain, first_kept
 from rnn_symbolic.induction.rings import Ring, Terms, worth
+from rnn_symbolic.induction.routes import dot
 from rnn_symbolic.induction.slopes import slope_bound
 from rnn_symbolic.induction.terms import (
+    Blocks,
     Env,
     Gamma,
     Greatest,
+    LagCount,
     LossCount,
+    Named,
     Norm,
     Over,
     PathCount,
     Powers,
+    Routes,
     Share,
     Steps,
     Term,
@@ -198,6 +204,10 @@ class NumberReading(Ring):
         match term:
             case Norm(of):
                 return self._norm(worth(of, env, self))
+            case Named(of=of):
+                return worth(of, env, self)
+            case Blocks(entries, width):
+                return self._blocks([worth(each, env, self) for each in entries], width)
             case Greatest(index, low, high, body):
                 steps = range(low.at(env), high.at(env) + 1)
                 return max((float(worth(body, {**env, index: i}, self)) for i in steps), default=0.0)
@@ -219,6 +229,14 @@ class NumberReading(Ring):
             case Truncated(goal, kind):
                 return self._truncated(goal, kind, env)
         raise ValueError(f"{type(term).__name__} has no value in numbers")
+
+    def _blocks(self, values: list[Any], width: int) -> Any:
+        """A matrix of square blocks; a number c among them is c I."""
+        import numpy as np
+
+        unit = np.eye(1) if self.scalar else self._identity()
+        whole = [value * unit if isinstance(value, float) else value for value in values]
+        return np.block([whole[i : i + width] for i in range(0, len(whole), width)])
 
     def _norm(self, value: Any) -> float:
         if isinstance(value, float | int):
@@ -303,12 +321,26 @@ class Counts(Ring):
                     return Fraction(self._count(place.at(env) + env["s"] - 1, env["s"]))
                 return Fraction(self._count(place.at(env), 1))
             case LossCount(place):
-                n = place.at(env)
-                return Fraction(self._count(n, 1) - self._count(n - 1, 1))
+                return Fraction(self._of_one_loss(place.at(env)).count() if place.at(env) >= 1 else 0)
+            case LagCount(place):
+                by_lag = self._of_one_loss(place.at(env) + 1).count_by_lag()
+                return Fraction(by_lag.get(place.at(env), 0))
             case Powers(coefficients, place):
                 n = place.at(env)
                 return sum((c * n**i for i, c in enumerate(coefficients)), Fraction(0))
+            case Over(above, below):
+                over: Fraction = worth(above, env, self) / worth(below, env, self)
+                return over
+            case Routes(row, matrix, column, power):
+                for _ in range(power.at(env)):
+                    column = tuple(dot(each, column) for each in matrix)
+                return Fraction(dot(row, column))
         raise ValueError(f"{type(term).__name__} is no number of paths")
+
+    def _of_one_loss(self, n: int) -> Graph:
+        """The paths that start at ℓ_n; for x_s at the n-th loss from the step s on."""
+        goal = Quantity(self.goal.name, 1) if self.goal.index else self.goal
+        return graph(replace(self.model, steps=n, losses="last"), goal, self.granularity)
 
     def _count(self, T: int, s: int) -> int:
         if T < 1:

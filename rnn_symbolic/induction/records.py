@@ -28,6 +28,7 @@ class Why(Enum):
     FIRST_STEP = "first-step"  # ways sorted by their first step instead of their last
     CHAIN_RULE = "chain-rule"  # one step, differentiated
     CHAIN_RULE_LOSS = "chain-rule-loss"  # L, differentiated through the states that it reads
+    DEFINITION = "definition"  # what a letter stands for
     START = "start"  # the derivative of the initial state
     BEFORE = "before"  # before its step an input has not entered
     LEMMA = "lemma"  # the lemma with these letters
@@ -40,12 +41,16 @@ class Why(Enum):
     SPLIT = "split"  # the first term by itself
     ONLY_LOSS = "only-loss"  # it does not enter the state
     REST = "rest"  # what two sums do not have in common
+    ROUTES = "routes"  # the numbers of routes through one step multiply
+    LAGS = "lags"  # the paths of one loss, by their lag
+    ADDED = "added"  # a constant or geometric sum
+    SEQUENCE = "sequence"  # two sequences with recurrences, equal at first
     NEW = "new"  # what one step more adds
+    ONLY_LAST = "only-last"  # only the last loss is scored
     DROPPED = "dropped"  # all paths less those that are kept
     SUBMULTIPLICATIVE = "submultiplicative"  # ‖A B‖ ≤ ‖A‖ ‖B‖
     TRIANGLE = "triangle"  # ‖A + B‖ ≤ ‖A‖ + ‖B‖
     FACTOR_NORMS = "factor-norms"  # each factor of one step by its norm
-    SLOPES = "slopes"  # |φ'| ≤ γ
     GREATEST = "greatest"  # each factor by the greatest of its kind
     GEOMETRIC = "geometric"  # Σ q^i ≤ …/(1 − q)
 
@@ -90,7 +95,8 @@ class Range:
 class Line:
     """``before`` = ``after`` (or ≤) for all free indices in their ranges, because of ``why``.
 
-    ``algebra`` says that the line follows from the premises by the algebra of things that do not commute.
+    ``algebra`` says that the line follows from the premises by the algebra of things that do not commute; ``given`` is
+    a bound q: the line holds where q < 1.
     """
 
     why: Why
@@ -99,6 +105,7 @@ class Line:
     ranges: tuple[Range, ...] = ()
     relation: str = "="
     algebra: bool = True
+    given: Term | None = None
 
     def instances(self, env: Env) -> Iterator[dict[str, int]]:
         """The numbers that the free indices may stand for."""
@@ -116,7 +123,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a proof: its lines, with the key of its words where a theorem has several of a kind."""
+    """A part of a proof: its lines, and the key of its words where they depend on more than the theorem's kind."""
 
     piece: Piece
     lines: tuple[Line, ...] = ()

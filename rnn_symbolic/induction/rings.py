@@ -11,13 +11,17 @@ from typing import Any, NamedTuple
 
 from rnn_symbolic.expressions import Derivative, Expression, children
 from rnn_symbolic.induction.terms import (
+    Blocks,
     Borders,
     ChunkStart,
     Env,
     Gamma,
     Greatest,
+    Jumps,
+    LagCount,
     Latest,
     LossCount,
+    Named,
     Norm,
     Ordered,
     Over,
@@ -26,6 +30,7 @@ from rnn_symbolic.induction.terms import (
     Plus,
     Powers,
     Raised,
+    Routes,
     Share,
     Steps,
     Sum,
@@ -204,13 +209,17 @@ def _anatomy(term: Term) -> tuple[tuple[Term, ...], object, set[str], str]:
             return (base,), exponent, _names(exponent), ""
         case Over(above, below):
             return (above, below), (), set(), ""
-        case Norm(of) | Transposed(of):
+        case Norm(of) | Transposed(of) | Named(of=of):
             return (of,), (), set(), ""
+        case Blocks(entries, width):
+            return entries, width, set(), ""
         case Share():
             return (), (), {"T"}, ""
-        case Steps(place) | PathCount(place) | LossCount(place) | Powers(place=place):
+        case Steps(place) | PathCount(place) | LossCount(place) | LagCount(place) | Powers(place=place):
             start = {"s"} if isinstance(place, Place) and place.back == "s" else set()
             return (), term, _names(place) | start, ""
+        case Routes(power=place):
+            return (), term, _names(place), ""
         case Transition(of, wrt):
             return (), term, _names(of) | _names(wrt), ""
         case Truncated():
@@ -228,6 +237,8 @@ def _names(when: When) -> set[str]:
             return _names(one) | _names(other)
         case ChunkStart(of, length) | Borders(of, length):
             return _names(of) | {length}
+        case Jumps(of):
+            return _names(of)
 
 
 def _is_of_whole(expression: Expression) -> bool:

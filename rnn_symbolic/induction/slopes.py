@@ -1,9 +1,9 @@
 r"""γ = sup |φ'|, derived exactly: no number of this page is looked up.
 
-Each function is a rational function of a positive variable v (v = e^z, √z, tan(z/2), …) with a rational dv/dz, so φ'
-is one too, by the quotient rule on polynomials with whole coefficients. Its supremum over v > 0 is the greatest of |φ'|
-at the roots of its derivative and of its limits at 0 and ∞; Sturm's theorem says that no root was missed. What proves
-it is the identity γ − |φ'| = (a polynomial that is not negative) / (a positive one).
+Each function is a rational function of a variable v (v = e^z or √z, positive; v = tan(z/2), any real number) with a
+rational dv/dz, so φ' = P/Q is one too, by the quotient rule on polynomials with whole coefficients. Its supremum is the
+greatest of |φ'| at the roots of its derivative and of its limits at the ends; Sturm's theorem says that no root was
+missed. What proves it is that neither γ − φ' = (γ Q − P)/Q nor γ + φ' = (γ Q + P)/Q is negative anywhere.
 """
 
 from __future__ import annotations
@@ -165,12 +165,16 @@ class Rational:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """φ as a rational function of v > 0, dv/dz, and v as LaTeX in z; ``log`` says that φ is the logarithm of it."""
+    """φ as a rational function of v, dv/dz, and v as LaTeX in z; ``log`` says that φ is the logarithm of it.
+
+    v is positive; where ``real`` it is any real number, and v = ∞ is the point z = π.
+    """
 
     value: Rational
     rate: Rational
     variable: str
     log: bool = False
+    real: bool = False
 
 
 ONE, V = poly(1), poly(0, 1)
@@ -181,8 +185,10 @@ DEFINITIONS: dict[str, Definition] = {
     "exp": Definition(Rational(V), Rational(V), r"\exp(z)"),
     "log": Definition(Rational(V), Rational(ONE), "z", log=True),
     "sqrt": Definition(Rational(V), Rational(ONE, poly(0, 2)), r"\sqrt{z}"),
-    "sin": Definition(Rational(poly(0, 2), poly(1, 0, 1)), Rational(poly(1, 0, 1), poly(2)), r"\tan(z/2)"),
-    "cos": Definition(Rational(poly(1, 0, -1), poly(1, 0, 1)), Rational(poly(1, 0, 1), poly(2)), r"\tan(z/2)"),
+    "sin": Definition(Rational(poly(0, 2), poly(1, 0, 1)), Rational(poly(1, 0, 1), poly(2)), r"\tan(z/2)", real=True),
+    "cos": Definition(
+        Rational(poly(1, 0, -1), poly(1, 0, 1)), Rational(poly(1, 0, 1), poly(2)), r"\tan(z/2)", real=True
+    ),
 }
 PIECES: dict[str, tuple[Fraction, ...]] = {"relu": (Fraction(0), Fraction(1)), "identity": (Fraction(1),)}
 """Functions made of straight pieces, and their slopes."""
@@ -190,18 +196,40 @@ PIECES: dict[str, tuple[Fraction, ...]] = {"relu": (Fraction(0), Fraction(1)), "
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """γ = sup |φ'|, None where it is ∞; ``slope`` is φ' in v, ``rest`` the polynomial above the line in γ − |φ'|.
+    """γ = sup |φ'|, None where it is ∞; ``slope`` is φ' = P/Q in v, None for a function made of straight pieces.
 
-    ``attained`` is the v > 0 where |φ'| = γ; None where γ is a limit only, or where the slopes are constants.
+    ``critical`` are the points v where φ' has a derivative of 0. ``attained`` is one where |φ'| = γ; None where γ is a
+    limit only, for v → ``limit``, "0" or "infinity".
     """
 
     name: str
     gamma: Fraction | None
     slope: Rational | None = None
     variable: str = ""
+    real: bool = False
+    critical: tuple[Fraction, ...] = ()
     attained: Fraction | None = None
-    limit: str = ""  # "0" or "infinity": where |φ'| tends to γ
-    rest: Polynomial = ()
+    limit: str = ""
+
+    def gap(self, sign: int) -> Polynomial:
+        """γ Q − P for the sign 1, γ Q + P for −1: what stands above Q in γ ∓ φ'.
+
+        >>> [str(c) for c in slope_bound("tanh").gap(1)]
+        ['1', '-2', '1']
+        """
+        assert self.slope is not None and self.gamma is not None
+        return add(scale(self.slope.below, self.gamma), scale(self.slope.above, -sign))
+
+    @property
+    def touching(self) -> int:
+        """1 where γ − φ' is 0 at ``attained``, or tends to 0; −1 where γ + φ' does so."""
+        gap = self.gap(1)
+        if self.attained is not None:
+            return 1 if at(gap, self.attained) == 0 else -1
+        if self.limit == "0":
+            return 1 if not gap or gap[0] == 0 else -1
+        assert self.slope is not None
+        return 1 if len(gap) < len(self.slope.below) else -1
 
 
 def slope_in_v(name: str) -> Rational:
@@ -229,23 +257,36 @@ def slope_bound(name: str) -> Bound:
         return Bound(name, max(map(abs, PIECES[name])))
     if name not in DEFINITIONS:
         raise InputError(f"nothing is known of the slope of {name}; choose an activation such as tanh")
-    slope, variable = slope_in_v(name), DEFINITIONS[name].variable
-    critical = slope.rate().above
-    roots = rational_roots(critical)
-    assert len(roots) == positive_roots(critical), name  # every critical point is rational, and found
-    found: list[tuple[Fraction | None, Fraction | None, str]] = [
-        (abs(at(slope.above, v) / at(slope.below, v)), v, "") for v in roots
-    ]
-    found += [(_limit(slope, low=True), None, "0"), (_limit(slope, low=False), None, "infinity")]
-    if any(value is None for value, _, _ in found):
-        where = next(place for value, _, place in found if value is None)
-        return Bound(name, None, slope, variable, limit=where)
-    gamma, attained, limit = max(found, key=lambda each: (each[0] or 0, each[1] is not None))
-    assert gamma is not None
-    positive = attained is None or at(slope.above, attained) > 0
-    sign = 1 if (positive and attained is not None) or _sign(slope, limit) > 0 else -1
-    rest = add(scale(slope.below, gamma), scale(slope.above, -sign))
-    return Bound(name, gamma, slope, variable, attained, limit, rest)
+    definition, slope = DEFINITIONS[name], slope_in_v(name)
+    critical = _roots(slope.rate().above, definition.real)
+    assert critical is not None, name  # every critical point is rational, and found
+    ends = {"infinity": _limit(slope, low=False)} | ({} if definition.real else {"0": _limit(slope, low=True)})
+    unbounded = next((end for end, value in ends.items() if value is None), "")
+    if unbounded:
+        return Bound(name, None, slope, definition.variable, definition.real, critical, None, unbounded)
+    values = {v: abs(at(slope.above, v) / at(slope.below, v)) for v in critical}
+    gamma = max((*values.values(), *(value for value in ends.values() if value is not None)))
+    attained = next((v for v, value in values.items() if value == gamma), None)
+    limit = "" if attained is not None else next(end for end, value in ends.items() if value == gamma)
+    return Bound(name, gamma, slope, definition.variable, definition.real, critical, attained, limit)
+
+
+def _roots(p: Polynomial, real: bool) -> tuple[Fraction, ...] | None:
+    """The roots v > 0, or all real ones, the greatest first; None unless all of them are rational."""
+    found = rational_roots(p)
+    if len(found) != positive_roots(p):
+        return None
+    if real:
+        negative = _roots(_mirrored(p), False)
+        if negative is None:
+            return None
+        found = [*(-v for v in negative), *([Fraction(0)] if p and p[0] == 0 else []), *found]
+    return tuple(reversed(found))
+
+
+def _mirrored(p: Polynomial) -> Polynomial:
+    """p(−v)."""
+    return poly(*(-c if i % 2 else c for i, c in enumerate(p)))
 
 
 def _limit(slope: Rational, low: bool) -> Fraction | None:
@@ -259,15 +300,8 @@ def _limit(slope: Rational, low: bool) -> Fraction | None:
     return abs(above[-1] / below[-1])
 
 
-def _sign(slope: Rational, limit: str) -> int:
-    if limit == "":
-        return -1
-    value = next(c for c in slope.above if c) if limit == "0" else slope.above[-1]
-    return 1 if value > 0 else -1
-
-
 def is_certified(bound: Bound) -> bool:
-    """Whether −γ ≤ φ' ≤ γ for every v > 0: neither γ Q − P nor γ Q + P changes its sign there.
+    """Whether −γ ≤ φ' ≤ γ for every v: neither γ Q − P nor γ Q + P is negative anywhere.
 
     >>> all(is_certified(slope_bound(name)) for name in ("tanh", "logistic", "sin", "cos", "softplus"))
     True
@@ -276,19 +310,15 @@ def is_certified(bound: Bound) -> bool:
         return bound.gamma is not None and all(abs(slope) <= bound.gamma for slope in PIECES[bound.name])
     if bound.gamma is None:
         return False
-    for sign in (1, -1):
-        gap = add(scale(bound.slope.below, bound.gamma), scale(bound.slope.above, sign))
-        if not _never_negative(gap):
-            return False
-    return True
+    gaps = [bound.gap(sign) for sign in (1, -1)]
+    return all(_never_negative(p) for gap in gaps for p in ((gap, _mirrored(gap)) if bound.real else (gap,)))
 
 
 def _never_negative(p: Polynomial) -> bool:
     """p(v) ≥ 0 for v > 0: between its roots, all rational and found, it is nowhere negative."""
-    if not p:
-        return True
-    roots = rational_roots(p)
-    if len(roots) != positive_roots(p):
+    roots = _roots(p, False) if p else ()
+    if roots is None:
         return False
-    between = [(a + b) / 2 for a, b in zip([Fraction(0), *roots], roots, strict=False)]
-    return all(at(p, v) >= 0 for v in (*between, (roots[-1] if roots else Fraction(0)) + 1))
+    ends = [Fraction(0), *reversed(roots)]
+    between = [(a + b) / 2 for a, b in pairwise(ends)]
+    return all(at(p, v) >= 0 for v in (*between, ends[-1] + 1))

@@ -81,7 +81,24 @@ class Borders:
         return (self.of.at(env) - 1) // env[self.length]
 
 
-When = Place | Latest | ChunkStart | Borders
+@dataclass(frozen=True, slots=True)
+class Jumps:
+    """⌈p/m⌉ + offset: how many jumps of a length up to m a distance of p steps takes at least.
+
+    >>> Jumps(Place("t", 0, "k"), 2).at({"t": 6, "k": 1})
+    3
+    """
+
+    of: Place
+    longest: int
+    offset: int = 0
+
+    def at(self, env: Env) -> int:
+        """The number of jumps."""
+        return -(-self.of.at(env) // self.longest) + self.offset
+
+
+When = Place | Latest | ChunkStart | Borders | Jumps
 FIRST, LAST, NOW, THEN = Place("", 1), Place("T"), Place("t"), Place("k")
 
 
@@ -128,10 +145,10 @@ class Plus:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """base^{p − q}: a power whose exponent is a difference of steps."""
+    """base^{p − q}: a power whose exponent is a difference of steps, or a number of jumps."""
 
     base: Term
-    exponent: Place
+    exponent: Place | Jumps
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +228,23 @@ class LossCount:
 
 
 @dataclass(frozen=True, slots=True)
+class LagCount:
+    """How many paths of one loss reach ``lag`` steps back; it is the same for every loss that is late enough."""
+
+    lag: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """r Aⁿ u for whole numbers: how many ways there are through n steps, A counting those through one."""
+
+    row: tuple[int, ...]
+    matrix: tuple[tuple[int, ...], ...]
+    column: tuple[int, ...]
+    power: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Powers:
     """Σ_i c_i n^i for the number n of a step: a polynomial with exact coefficients, the constant first."""
 
@@ -222,6 +256,23 @@ class Powers:
 class Transposed:
     """Aᵀ of a term that is no single expression."""
 
+    of: Term
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """A matrix of blocks, row by row, ``width`` of them in a row."""
+
+    entries: tuple[Term, ...]
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A term by a calligraphic letter with the index of a step: 𝒞_t."""
+
+    letter: str
+    place: Place
     of: Term
 
 
@@ -242,8 +293,12 @@ Term = (
     | Gamma
     | PathCount
     | LossCount
+    | LagCount
+    | Routes
     | Powers
     | Transposed
+    | Blocks
+    | Named
 )
 _OURS = (
     Sum,
@@ -261,8 +316,12 @@ _OURS = (
     Gamma,
     PathCount,
     LossCount,
+    LagCount,
+    Routes,
     Powers,
     Transposed,
+    Blocks,
+    Named,
 )
 
 
@@ -300,7 +359,7 @@ def parts(term: Term) -> Iterator[Term]:
         return
     for field in fields(term):
         value = getattr(term, field.name)
-        if isinstance(term, Truncated | Powers):
+        if isinstance(term, Truncated | Powers | Routes):
             return
         inner = value if isinstance(value, tuple) else (value,)
         for each in inner:
@@ -314,7 +373,7 @@ def rebuilt(term: Term, visit: Callable[[Term], Term]) -> Term:
         changed: dict[str, Any] = {}
         for field in fields(term):
             value = getattr(term, field.name)
-            if isinstance(value, tuple) and not isinstance(term, Powers):
+            if isinstance(value, tuple) and not isinstance(term, Powers | Routes):
                 changed[field.name] = tuple(rebuilt(each, visit) for each in value)
             elif isinstance(value, _OURS) or _is_expression(value):
                 changed[field.name] = rebuilt(value, visit)

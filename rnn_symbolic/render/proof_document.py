@@ -10,11 +10,13 @@ from rnn_symbolic.graph import Graph
 from rnn_symbolic.induction.checks import SYMPY_STEPS, ProofCheck, ProofVerification
 from rnn_symbolic.induction.proof import Proof
 from rnn_symbolic.induction.records import Line, Part, Piece, Theorem, Topic, Why
+from rnn_symbolic.induction.terms import Term
 from rnn_symbolic.model import Model
 from rnn_symbolic.printing import latex, latex_quantity, without_macros
 from rnn_symbolic.render.conventions import conventions
 from rnn_symbolic.render.document import Block, Box, Display, Document, Heading, Paragraph, Row
 from rnn_symbolic.render.formulas import form_latex, step_pieces
+from rnn_symbolic.render.proof_bounds import gamma_facts
 from rnn_symbolic.render.proof_facts import facts_of, remarks
 from rnn_symbolic.render.proof_prose import ProofProse, proof_prose
 from rnn_symbolic.render.prose import prose
@@ -56,7 +58,7 @@ def _conventions(proof: Proof, words: ProofProse, language: str) -> tuple[str, .
     items = [words.say("cell", cell=model.cell.name)]
     items += conventions(plan, prose(language), proof.layout or "gradient")
     items.append(words.say("indices"))
-    if not free:
+    if not free or (proof.chain.entries and not proof.chain.single):  # of several lags there are matrices
         items += [words.say("order"), words.say("norm")]
     if proof.chain.late:
         items.append(words.say("late"))
@@ -131,9 +133,16 @@ class _Writer:
         before = None
         for line in lines:
             continues = before is not None and before.after == line.before
-            note = f"${range_latex(line.ranges)}$" if line.ranges and not continues else ""
+            note = self._holds(line, with_range=not continues)
             yield self._row(line, None if continues else line.before, note)
             before = line
+
+    def _holds(self, line: Line, with_range: bool) -> str:
+        """For which steps a line holds, and under which condition."""
+        pieces = [f"${range_latex(line.ranges)}$"] if with_range and line.ranges else []
+        if line.given is not None:
+            pieces.append(self.words.say("given", q=term_latex(line.given, self.free)))
+        return ", ".join(pieces)
 
     def _row(self, line: Line, left: object, note: str) -> Row:
         shown = "" if left is None else term_latex(line.before, self.free)
@@ -142,24 +151,29 @@ class _Writer:
 
     def _part(self, theorem: Theorem, part: Part, kind: str, named: dict[str, str]) -> Iterator[Block]:
         words = self.words
-        what = part.piece.value
+        what = f"{part.piece.value}-{part.key}" if part.key else part.piece.value
         if part.piece is Piece.CELL and theorem.topic is Topic.GRADIENT:
             kind = "layout" if self.proof.layout else "table"
         text = words.text(what, theorem.topic, kind, **named)
-        label = words.pieces[part.piece]
+        first = next((other for other in theorem.parts if other.piece is part.piece), part)
+        # a proof in two parts is one proof
+        label = "" if part.piece is Piece.DIRECT and first is not part else words.pieces[part.piece]
         if text or (label and part.lines):
             yield Paragraph(words.say("proof", label=label, text=text).strip())
         if part.lines:
-            yield Display(tuple(self._chain(part.lines, part.piece is Piece.PREMISES)))
+            yield Display(tuple(self._chain(part, theorem)))
 
-    def _chain(self, lines: Sequence[Line], with_ranges: bool) -> Iterator[Row]:
-        """Lines that continue one another share their left-hand side."""
+    def _chain(self, part: Part, theorem: Theorem) -> Iterator[Row]:
+        """Lines that continue one another share their left-hand side; a range stands where the words do not say it."""
         before = None
-        for line in lines:
+        claimed = [claim.ranges for claim in theorem.claims]
+        for line in part.lines:
             continues = before is not None and before.after == line.before
-            note = self.words.rules[line.why]
-            if with_ranges and line.ranges:
-                note = f"{note}, ${range_latex(line.ranges)}$"
+            said = part.piece in (Piece.BASE, Piece.STEP) or (
+                part.piece is not Piece.PREMISES and line.ranges in claimed
+            )
+            holds = self._holds(line, with_range=not said)
+            note = ", ".join(text for text in (self.words.rules[line.why], holds) if text)
             yield self._row(line, None if continues else line.before, note)
             before = line
 
@@ -231,6 +245,7 @@ def proof_json(proof: Proof, language: str = "en") -> dict[str, object]:
                     "rule": line.why.value,
                     **_formula(line, model),
                     "range": plain(range_latex(line.ranges)),
+                    "given": None if line.given is None else _less_than_one(line.given, model)["text"],
                     "reason": inline_text(words.reasons[line.why]),
                 }
             )
@@ -245,12 +260,37 @@ def proof_json(proof: Proof, language: str = "en") -> dict[str, object]:
                 "theorem": theorem.topic.value,
                 "number": number,
                 "statement": [_formula(c, model) for c in theorem.claims],
+                "hypotheses": hypotheses(theorem, model),
+                "gamma": [gamma_facts(name) for name in _activations(theorem) if name != "sigma"],
+                "remarks": [inline_text(text) for text in remarks(theorem, proof, words)],
             }
             for number, theorem in enumerate(proof.theorems, 1)
         ],
         "result": _formula(proof.result, model),
         "paths": term_latex(proof.theorem(Topic.COUNT).claims[0].after, True),
     }
+
+
+def _activations(theorem: Theorem) -> tuple[str, ...]:
+    """The activations whose γ a bound derives."""
+    found = theorem.facts.get("activations", ())
+    assert isinstance(found, tuple)
+    return found
+
+
+def hypotheses(theorem: Theorem, model: Model) -> list[dict[str, str]]:
+    """What a theorem supposes beyond the cell: that a bound is less than 1, that the slope of σ is bounded."""
+    given = dict.fromkeys(line.given for line in theorem.lines if line.given is not None)
+    found = [_less_than_one(q, model) for q in given]
+    if "sigma" in _activations(theorem):
+        tex = r"\gamma = \sup |\sigma'| \ne \infty"
+        found.insert(0, {"latex": tex, "text": plain(tex)})
+    return found
+
+
+def _less_than_one(q: Term, model: Model) -> dict[str, str]:
+    tex = f"{term_latex(q, commutes(model))} < 1"
+    return {"latex": tex, "text": plain(tex)}
 
 
 def _goal_name(goal: Quantity) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 
 from rnn_symbolic.errors import InputError
 from rnn_symbolic.induction.records import Piece, Topic, Why
@@ -16,7 +17,7 @@ class ProofProse:
 
     ``titles`` name the theorems. ``texts`` are keyed "statement-<topic>-<kind>", "idea-…", "base-…", "step-…",
     "conclusion-…", "remark-…"; without a text for its kind a theorem takes
-    that of its topic; a kind that ends in "-lags", "-late" or both falls back on the one without.
+    that of its topic; a kind that ends in "-lags", "-late", "-last" or several of these falls back on the one without.
     ``rules`` stand in the margin, ``reasons`` are sentences. Formulas stand between ``$`` signs.
     """
 
@@ -33,8 +34,8 @@ class ProofProse:
 
     def text(self, what: str, topic: Topic, kind: str, /, **values: object) -> str:
         """What a theorem says at one place, by its topic and kind; "" for nothing."""
-        early = kind.removesuffix("-late")
-        kinds = (kind, kind.replace("-lags", ""), early, early.removesuffix("-lags"))
+        endings = [ending for ending in ("-lags", "-late", "-last") if ending in kind]
+        kinds = (_without(kind, some) for n in range(len(endings) + 1) for some in combinations(endings, n))
         for key in (*(f"{what}-{topic.value}-{each}" for each in kinds), f"{what}-{topic.value}"):
             if key in self.texts:
                 text = self.texts[key]
@@ -63,3 +64,9 @@ def proof_prose(language: str) -> ProofProse:
 
         return CHINESE
     raise InputError(f"{language!r} is not a language of this program: choose one of {', '.join(LANGUAGES)}")
+
+
+def _without(kind: str, endings: tuple[str, ...]) -> str:
+    for ending in endings:
+        kind = kind.replace(ending, "")
+    return kind

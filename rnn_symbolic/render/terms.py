@@ -13,12 +13,16 @@ from fractions import Fraction
 from rnn_symbolic.expressions import MINUS_ONE, Add, Derivative, Expression, Identity, Number, Quantity, Transpose
 from rnn_symbolic.induction.records import Line, Range
 from rnn_symbolic.induction.terms import (
+    Blocks,
     Borders,
     ChunkStart,
     Gamma,
     Greatest,
+    Jumps,
+    LagCount,
     Latest,
     LossCount,
+    Named,
     Norm,
     Ordered,
     Over,
@@ -27,6 +31,7 @@ from rnn_symbolic.induction.terms import (
     Plus,
     Powers,
     Raised,
+    Routes,
     Share,
     Steps,
     Sum,
@@ -65,6 +70,10 @@ def place_latex(when: When) -> str:
             return rf"\kappa({place_latex(of)})" + (f"{offset:+d}" if offset else "")
         case Borders(of, length):
             return rf"\lfloor({place_latex(of.plus(-1))})/{_index(length)}\rfloor"
+        case Jumps(of, longest, offset):
+            text = place_latex(of)
+            above = f"({text})" if "-" in text or "+" in text else text
+            return rf"\lceil{{{above}/{longest}}}\rceil" + (f"{offset:+d}" if offset else "")
 
 
 def _index(name: str) -> str:
@@ -115,6 +124,7 @@ def term_latex(term: Term, free: bool = False) -> str:
             scope = rf"\sum_{{{_index(index)}={place_latex(low)}}}^{{{place_latex(high)}}}"
             return f"{scope} {_body(body, free)}"
         case Ordered(index, low, high, body, rising):
+            free = free and not isinstance(body, Named)
             one, other = place_latex(low), place_latex(high)
             if free or isinstance(body, Norm):
                 scope = rf"\prod_{{{index}={one}}}^{{{other}}}"
@@ -131,7 +141,7 @@ def term_latex(term: Term, free: bool = False) -> str:
         case Over(above, below):
             return rf"\frac{{{term_latex(above, free)}}}{{{term_latex(below, free)}}}"
         case Norm(of):  # in braces: a norm is not broken
-            left, right = (r"\lvert", r"\rvert") if free else (r"\lVert", r"\rVert")
+            left, right = (r"\lvert", r"\rvert") if free and not isinstance(of, Named) else (r"\lVert", r"\rVert")
             inner = term_latex(of, free)
             big = r"\Bigl", r"\Bigr"
             before, after = big if r"\frac" in inner or r"\Bigl" in inner else ("", "")
@@ -153,12 +163,38 @@ def term_latex(term: Term, free: bool = False) -> str:
             return f"N_{{{place_latex(steps)}}}"
         case LossCount(steps):
             return f"M_{{{place_latex(steps)}}}"
+        case LagCount(lag):
+            return f"w_{{{place_latex(lag)}}}"
+        case Routes():
+            return _routes_latex(term)
+        case Blocks(entries, width):
+            return matrix_latex([term_latex(entry, free) for entry in entries], width)
+        case Named(letter, place):
+            return rf"\mathcal{{{letter}}}_{{{place_latex(place)}}}"  # a cell may have a matrix of the plain letter
         case Powers(coefficients, place):
             return polynomial_latex(coefficients, place)
         case Transposed(of):
             return rf"({term_latex(of, free)})^{{\top}}"
     assert is_leaf(term)
     return "1" if free and isinstance(term, Identity) else latex(term)
+
+
+def matrix_latex(entries: Sequence[str], width: int) -> str:
+    r"""A matrix from its entries, row by row.
+
+    >>> matrix_latex(("1", "2", "3", "4"), 2)
+    '\\begin{pmatrix} 1 & 2 \\\\ 3 & 4 \\end{pmatrix}'
+    """
+    rows = r" \\ ".join(" & ".join(entries[i : i + width]) for i in range(0, len(entries), width))
+    return rf"\begin{{pmatrix}} {rows} \end{{pmatrix}}"
+
+
+def _routes_latex(term: Routes) -> str:
+    """r Aⁿ u with its numbers."""
+    row = matrix_latex([str(n) for n in term.row], len(term.row))
+    matrix = matrix_latex([str(n) for each in term.matrix for n in each], len(term.matrix))
+    column = matrix_latex([str(n) for n in term.column], 1)
+    return rf"{row}\,{matrix}^{{{place_latex(term.power)}}}\,{column}"
 
 
 def _addend(term: Term, free: bool) -> str:
@@ -187,12 +223,15 @@ def _product(factors: Sequence[Term], free: bool) -> str:
     if kept and kept[0] == MINUS_ONE and len(kept) > 1:
         sign = "-"
         kept = kept[1:]
-    pieces = []
+    pieces: list[str] = []
     for i, factor in enumerate(kept):
         if isinstance(factor, Identity) and len(kept) > 1:
             continue
-        pieces.append(_factor(factor, free, last=i == len(kept) - 1))
-    return sign + THIN.join(pieces)
+        # a number before a power of a number: 3 · 4ⁿ
+        power = isinstance(factor, Raised) and isinstance(factor.base, Number)
+        dot = power and bool(pieces) and pieces[-1][-1:].isdigit()
+        pieces.append((r"\cdot " if dot else "") + _factor(factor, free, last=i == len(kept) - 1))
+    return sign + THIN.join(pieces).replace(rf"{THIN}\cdot ", r" \cdot ")
 
 
 def _factor(factor: Term, free: bool, last: bool) -> str:
@@ -259,21 +298,21 @@ def polynomial_latex(coefficients: Sequence[Fraction], place: Place) -> str:
     for c in rest:
         lcm = lcm * c.denominator // _gcd(lcm, c.denominator)
     whole = [int(c * lcm) for c in rest]
-    sign = "-" if len(whole) == 1 and whole[0] < 0 else ""
-    only = whole == [1] and len(roots) == 1
-    factors = [_root_power(place.plus(-root), roots.count(root), only) for root in dict.fromkeys(roots)]
-    if len(whole) > 1 or abs(whole[0]) != 1 or not factors:
-        inner = _expanded(whole if not sign else [-whole[0]], place)
+    factors = []
+    for root in dict.fromkeys(roots):
+        text, power = place_latex(place.plus(-root)), roots.count(root)
+        base = f"({text})" if "+" in text or "-" in text else text
+        factors.append(base if power == 1 else f"{base}^{{{power}}}")
+    sign = ""
+    if len(whole) == 1 and whole[0] < 0:
+        sign, whole = "-", [-whole[0]]
+    if whole != [1] or not factors:
+        inner = _expanded(whole, place)
         factors.insert(0, f"({inner})" if len([w for w in whole if w]) > 1 and factors else inner)
+    if len(factors) == 1 and factors[0].startswith("(") and factors[0].endswith(")") and not sign:
+        factors = [factors[0][1:-1]]
     above = (THIN if place.index else r" \cdot ").join(factors)
     return sign + (above if lcm == 1 else rf"\frac{{{above}}}{{{lcm}}}")
-
-
-def _root_power(place: Place, power: int, alone: bool) -> str:
-    """(n − 1)² of a root that occurs twice; no brackets around n − 1 alone."""
-    text = place_latex(place)
-    base = f"({text})" if ("+" in text or "-" in text) and not alone else text
-    return base if power == 1 else f"{base}^{{{power}}}"
 
 
 def _gcd(a: int, b: int) -> int:
