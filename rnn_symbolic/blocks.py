@@ -10,7 +10,7 @@ t − 1 are independent of one another: a path leaves step t − 1 by a lagged e
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rnn_symbolic.errors import NotDerivable
 from rnn_symbolic.expressions import (
@@ -30,6 +30,7 @@ from rnn_symbolic.expressions import (
     multiply,
     walk,
 )
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.jacobians import rows_of, shape_of
 from rnn_symbolic.model import Model
 from rnn_symbolic.table import Edge, Factor, LocalRule, Product, as_product, product_value
@@ -38,7 +39,7 @@ MAX_BLOCK = 4_000
 """The greatest number of symbols in one block; beyond it only granularity "node" is readable."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Block:
     """∂head_t/∂tail_{t−lag} along all routes that visit no other visible quantity; generic step."""
 
@@ -96,7 +97,7 @@ def eliminate(
 # --- the joint state ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NamedBlock:
     """A block of the state Jacobian: its name, what it is in terms of other names, and in terms of the table.
 

@@ -11,20 +11,20 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from rnn_symbolic.builtin_cells import BUILT_IN
 from rnn_symbolic.equations import Equation, read_cell_text
 from rnn_symbolic.errors import CellError, InputError, suggest
 from rnn_symbolic.expressions import Expression, Quantity
+from rnn_symbolic.frozen import frozen
 
 __all__ = ["BUILT_IN", "MAX_BYTES", "Cell", "load_cell", "parse_cell"]
 
 MAX_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cell:
     """The equations of one generic step, in the order of computation.
 

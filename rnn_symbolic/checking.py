@@ -38,6 +38,7 @@ from rnn_symbolic.comparison import (
 from rnn_symbolic.concrete import concrete
 from rnn_symbolic.errors import ForwardOverflow, InputError, NumericalFailure, suggest
 from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.graph import Graph, Leg
 from rnn_symbolic.model import Model
 from rnn_symbolic.numeric import FLOATS, Key, Point, Values, complex_pass, evaluate, forward
@@ -257,7 +258,7 @@ class _Number:
         return abs(passed.path_total(self._graph).value - self.symbolic.value)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _KinkArgument:
     """The distance z of a function's argument from its kink, at one step; ``scale`` is what z was added up from."""
 

@@ -9,7 +9,7 @@ with, since the left is ∞·0 once y rounds to 0 or 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rnn_symbolic.equations import Equation
 from rnn_symbolic.expressions import (
@@ -28,12 +28,13 @@ from rnn_symbolic.expressions import (
     chain,
     multiply,
 )
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.table import Edge, Factor, LocalRule, Product, product_value
 
 Y, D = Quantity("y", 0, "t"), Quantity("d", 0, "t")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Collapse:
     """∂⁺ℓ_t/∂y_t and the first factors of ∂⁺y_t/∂…, and what their product is.
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rnn_symbolic.errors import NotDerivable, NumericalFailure
 from rnn_symbolic.expressions import Call, Quantity, walk
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.functions import FUNCTIONS
 from rnn_symbolic.graph import Graph, Leg
 from rnn_symbolic.model import Model
@@ -34,7 +34,7 @@ AT_KINK = 100 * ROUNDINGS * EPSILON
 # --- verdicts -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """One comparison; ``note`` says why it is inconclusive.
 
@@ -62,7 +62,7 @@ class Verdict:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdicts:
     """The verdicts of one check; prints as a table."""
 
@@ -106,7 +106,7 @@ class Verdicts:
 # --- one comparison -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Estimate:
     """A derivative found without the table: its value, and what it may be off by besides the relative tolerance."""
 
@@ -233,7 +233,7 @@ def path_graph(model: Model, goal: Quantity) -> Graph:
 # --- rounding -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Passing:
     """A leg on the way of the losses back to the goal: what it does to an amount, and who wants to see that amount."""
 
@@ -242,7 +242,7 @@ class _Passing:
     record: Callable[[Leg, Any], None]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Seen:
     amount: Any
 
@@ -271,7 +271,7 @@ def traverse(graph: Graph, worth: Callable[[Leg], Any], one: Any, record: Callab
 # --- kinks --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kinked:
     """A function with a kink, such as relu, in the equation of ``inside``; generic step."""
 

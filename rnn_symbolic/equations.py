@@ -35,6 +35,7 @@ from rnn_symbolic.expressions import (
     add,
     multiply,
 )
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.functions import LOSS_ONLY
 from rnn_symbolic.scanner import EVERY_FUNCTION, GIVEN, RESERVED, Line, short, split_lines
 
@@ -50,7 +51,7 @@ PRODUCTS = (ast.Mult, ast.Div, ast.MatMult)
 SUMS = (ast.Add, ast.Sub)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Equation:
     """target = expression.
 
@@ -92,7 +93,7 @@ class Equation:
         return "$\\displaystyle " + latex(self.target) + " = " + latex(self.expression) + "$"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """What a cell's text says.
 

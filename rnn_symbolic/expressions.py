@@ -11,11 +11,13 @@ made of in matrix form; a size is a name such as "n_h". At size 1 every one of t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
+from rnn_symbolic.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Quantity:
     """A named quantity: W_x (no step), h_3 (step 3), h_{t-1} (step -1 counted from the index t).
 
@@ -39,14 +41,14 @@ class Quantity:
         return Quantity(self.name, t + self.step) if self.index and self.step is not None else self
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Number:
     """An exact rational constant."""
 
     value: Fraction
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """φ(z), or with order 1 its derivative φ'(z)."""
 
@@ -55,7 +57,7 @@ class Call:
     order: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepLoss:
     """The abstract loss of one step, ℓ_t(y_t), or with order 1 its derivative ℓ_t'(y_t); of a vector, ∇ℓ_t(y_t)."""
 
@@ -65,14 +67,14 @@ class StepLoss:
     vector: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Add:
     """A sum, in the order written."""
 
     terms: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Multiply:
     """An elementwise product ``u * v * …``, in the order written; ``vectors`` says that it is u ⊙ v, not a number's."""
 
@@ -80,7 +82,7 @@ class Multiply:
     vectors: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Apply:
     """A matrix product ``W @ v``; its scalar reading is the ordinary product."""
 
@@ -88,7 +90,7 @@ class Apply:
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Power:
     """base ** exponent; the exponent is a number."""
 
@@ -96,7 +98,7 @@ class Power:
     exponent: Fraction
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Derivative:
     """A derivative that a line of a derivation *names* without computing it, in numerator layout.
 
@@ -114,42 +116,42 @@ class Derivative:
     apart: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Diagonal:
     """diag(u): the Jacobian of an elementwise operation."""
 
     vector: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transpose:
     """Aᵀ."""
 
     of: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chain:
     """A product of matrices (and scalars), in order: what the chain rule multiplies."""
 
     factors: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """The identity matrix of a size."""
 
     size: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ones:
     """The column of ones: what adds a scalar to every component."""
 
     size: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kronecker:
     """vᵀ ⊗ I: the Jacobian of W v by vec W, where W has ``size`` rows."""
 
@@ -157,7 +159,7 @@ class Kronecker:
     size: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Blocks:
     """A matrix of matrices, row by row; a `Number` 0 is a block of zeros."""
 

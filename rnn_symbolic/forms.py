@@ -7,7 +7,6 @@ are equal because of a `Rule`; the words for a rule live in `render.prose`, one 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -31,6 +30,7 @@ from rnn_symbolic.expressions import (
     quantities,
     transform,
 )
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.graph import Graph, Path
 from rnn_symbolic.jacobians import transposed, unstacked
 from rnn_symbolic.model import Model
@@ -116,7 +116,7 @@ class Shown:
         return plain(form_latex(self))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Written(Shown):
     """An expression as it stands, named derivatives included."""
 
@@ -133,7 +133,7 @@ class Written(Shown):
         return valuation.of(self.expression)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PathProduct(Shown):
     """The ordered product of the table's entries along one path."""
 
@@ -148,7 +148,7 @@ class PathProduct(Shown):
         return valuation.product(self.path)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Oriented(Shown):
     """The product along one path in matrix form, as part of a gradient: a column, or by a matrix an outer product.
 
@@ -241,7 +241,7 @@ def arranged(gradient: Any, layout: str) -> Any:
     return matrix if layout == "gradient" else matrix.T
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """Factors that repeat along time, collected: Π_j pattern_j, or pattern^k when the factor has no step."""
 
@@ -268,7 +268,7 @@ class Group:
         return Power(self.pattern, Fraction(len(self.steps))) if self.steps else ONE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Collected(Shown):
     """One path with its recurrent factors collected: before · Π σ'(a_j) W_h^{k−1} · after.
 
@@ -297,7 +297,7 @@ class Collected(Shown):
         return valuation.of(self.expression)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PathSum(Shown):
     """Σ over all paths to the goal, as products or collected; ``shown`` holds the terms a reader sees.
 
@@ -341,7 +341,7 @@ class PathSum(Shown):
 Form = Written | PathProduct | Collected | Oriented | PathSum
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """One line: ``before`` equals ``after``, because of ``rule``; smaller moves are ``substeps``.
 

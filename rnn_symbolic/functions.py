@@ -7,13 +7,13 @@ of a document says what φ' is. sin, cos, exp, log, sqrt have a derivative that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 
 from rnn_symbolic.expressions import MINUS_ONE, ONE, Call, Expression, Multiply, Number, Power
+from rnn_symbolic.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Function:
     """One elementwise function φ.
 

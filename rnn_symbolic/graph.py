@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rnn_symbolic.blocks import Block, StateBlocks, eliminate, parameter_entries, rows_by_head
 from rnn_symbolic.errors import InputError
 from rnn_symbolic.expressions import Expression, Quantity, at_step
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.model import Model
 from rnn_symbolic.table import Product, product_value
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 GRANULARITIES = ("state", "node", "step")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Leg:
     """A block at a step: from head to tail, with its factors in order."""
 

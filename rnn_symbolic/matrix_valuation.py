@@ -11,7 +11,7 @@ import math
 import operator
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, reduce
 
 import numpy as np
@@ -33,6 +33,7 @@ from rnn_symbolic.arrays import (
 )
 from rnn_symbolic.errors import InputError, NumericalFailure, suggest
 from rnn_symbolic.expressions import Call, Derivative, Expression, Quantity, joined
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.graph import Graph, Leg, Path
 from rnn_symbolic.jacobians import rows_of
 from rnn_symbolic.model import Model
@@ -43,7 +44,7 @@ from rnn_symbolic.table import product_value
 from rnn_symbolic.valuation import EPSILON, ROUNDINGS, carry
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MatrixAmount:
     """A path, a sum of paths or a gradient in the shape of what it is taken by; log10 of its Frobenius norm.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -30,6 +29,7 @@ from rnn_symbolic.entries import (
     plain,
 )
 from rnn_symbolic.errors import InputError
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.shapes import Shape, Shapes, bind_sizes, dimensions
 
 Array = npt.NDArray[np.float64]
@@ -107,7 +107,7 @@ def _example(cell: Cell, shapes: Shapes) -> str:
 # --- what an entry must be ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Entry:
     """An entry: the ranks it may have, how that is said, and what the places in it are called at each rank."""
 

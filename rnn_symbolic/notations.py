@@ -17,11 +17,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from rnn_symbolic.cells import BUILT_IN, Cell, parse_cell
 from rnn_symbolic.errors import InputError, suggest
 from rnn_symbolic.expressions import Add, Apply, Call, Expression, Quantity, children, quantities
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.printing import latex_name
 
 CellSource = str | os.PathLike[str] | Cell
@@ -29,7 +30,7 @@ CellSource = str | os.PathLike[str] | Cell
 DEFAULT_CELL, DEFAULT_LOSSES = "elman", "all"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notation:
     r"""One way of writing.
 
@@ -146,7 +147,7 @@ def resolve(notation: str, cell: CellSource = DEFAULT_CELL, losses: str | None =
     return cell, losses or DEFAULT_LOSSES
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Letters:
     r"""What a notation does to one cell.
 

@@ -26,6 +26,7 @@ from rnn_symbolic.expressions import (
     Quantity,
     StepLoss,
 )
+from rnn_symbolic.frozen import frozen
 
 if TYPE_CHECKING:
     from rnn_symbolic.model import Model
@@ -298,7 +299,7 @@ def complex_step(
 # --- signed logarithms ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SignedLog:
     """A real number as sign and log10 of its magnitude: 10^400 and 10^−600 survive.
 

@@ -8,17 +8,18 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread, current_thread, main_thread
 from types import FrameType
 from typing import IO, Any
 
+from rnn_symbolic.frozen import frozen
+
 TOLD_TO_END = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """The signals that end a process without a word; Ctrl-C is an exception already."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ended:
     """How a program ended: its exit status (None: out of time), what it printed and what it said of errors."""
 

@@ -27,6 +27,7 @@ from rnn_symbolic.expressions import (
     quantities,
     transform,
 )
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.jacobians import Names
 from rnn_symbolic.model import Model
 from rnn_symbolic.pullback import Outer, entrywise, from_values, pull_back
@@ -38,7 +39,7 @@ SHARE = Quantity("1/T")
 """What the loss of a step counts in L when L is their mean; without stages, and if only ℓ_T counts, 1 or 0."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Assign:
     """target = expression, or target += expression: arithmetic, entry by entry; ``rows`` are what it is read off."""
 
@@ -48,7 +49,7 @@ class Assign:
     rows: tuple[Edge, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Multiplied:
     """targets_k (+)= matrices_k @ operand: one product with the matrices stacked."""
 
@@ -58,7 +59,7 @@ class Multiplied:
     adds: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PulledBack:
     """target (+)= Σ_k matrices_kᵀ @ operands_k: one product with the stacked matrices transposed."""
 
@@ -68,7 +69,7 @@ class PulledBack:
     adds: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OuterSum:
     """targets_k (+)= Σ over steps and samples of operands_k argumentᵀ: one product over all steps stacked."""
 
@@ -78,7 +79,7 @@ class OuterSum:
     adds: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Total:
     """target (+)= Σ over steps and samples of the expression."""
 
@@ -91,7 +92,7 @@ class Total:
 Statement = Assign | Multiplied | PulledBack | OuterSum | Total
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stage:
     """Statements that run over all steps at once, or step by step in a loop.
 

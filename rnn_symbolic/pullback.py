@@ -9,7 +9,6 @@ the pullback is an ordinary product.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 
 from rnn_symbolic.expressions import (
@@ -33,11 +32,12 @@ from rnn_symbolic.expressions import (
     multiply,
     transform,
 )
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.jacobians import SCALAR, Names, shape_of
 from rnn_symbolic.table import Product
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outer:
     """δ vᵀ: what a product W v leaves to its matrix."""
 

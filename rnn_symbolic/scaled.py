@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
@@ -29,13 +28,14 @@ from rnn_symbolic.expressions import (
     Multiply,
     walk,
 )
+from rnn_symbolic.frozen import frozen
 
 LOG10_2 = math.log10(2.0)
 NEAR_ONE = 2.0**200  # entries up to this, or down to its inverse, stay as they are
 NOTHING = -(2**60)  # the exponent of zero
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scaled:
     """array · 2^exponent: a product of thousands of factors neither overflows nor underflows.
 

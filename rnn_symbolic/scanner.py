@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
 from keyword import iskeyword
 
 from rnn_symbolic.errors import CellError
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.functions import FUNCTIONS, LOSS_ONLY, MATRIX_ONLY
 
 MAX_CHARACTERS, MAX_LINES, MAX_LINE_LENGTH = 20_000, 200, 2_000
@@ -51,7 +51,7 @@ TOKEN = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """``target = body`` on a numbered line; ``start`` is the place of the body, counted from 0."""
 

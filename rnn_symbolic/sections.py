@@ -6,7 +6,6 @@ A section is made from the table alone. `Plan` says how: at which granularity, i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
 from typing import Any
@@ -38,6 +37,7 @@ from rnn_symbolic.forms import (
     total,
     with_powers,
 )
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.graph import Graph, Leg, Path, state_blocks
 from rnn_symbolic.jacobians import oriented
 from rnn_symbolic.model import Model
@@ -65,7 +65,7 @@ class Part(Enum):
     ADJOINT = "adjoint"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Section:
     """A section: its steps, and for the sections of one goal that goal."""
 
@@ -83,7 +83,7 @@ class Section:
         return "$\\displaystyle \\begin{aligned} " + r" \\[4pt] ".join(lines) + " \\end{aligned}$"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """How a model is derived: what a path visits, in which layout a gradient stands, and whether all is shown."""
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 
 from rnn_symbolic.cells import Cell
@@ -30,6 +30,7 @@ from rnn_symbolic.expressions import (
     quantities,
     walk,
 )
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.functions import LOSS_ONLY, MATRIX_ONLY
 from rnn_symbolic.scanner import Line, split_lines
 
@@ -40,7 +41,7 @@ INSTEAD = {Add: "W @ h + V @ h", Multiply: "tau * (W @ h)", Apply: "W @ (V @ h)"
 """What stands wrongly left of @ -- a sum, a multiple, a product of matrices -- and how it is written."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shapes:
     """The shape of every name: () is a scalar, ("n_h",) a vector, ("n_h", "n_x") a matrix of n_h rows.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import heapq
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnn_symbolic.errors import InputError
 from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.graph import Graph, Path
 from rnn_symbolic.model import Model
 from rnn_symbolic.numeric import SignedLog
@@ -22,7 +22,7 @@ LEAST_SUM = 1e-290
 """Beside entries of this size, terms that floats have rounded to 0 do not count."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PathGroup:
     """The paths of one lag, one loss step or one route: how many, and their sum where there are numbers."""
 
@@ -31,7 +31,7 @@ class PathGroup:
     amount: Amount | MatrixAmount | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Survey:
     """What `survey_paths` found. ``paths`` is None when they were only counted or grouped."""
 

@@ -8,7 +8,7 @@ that produced it: the reason that a derivation gives, and what its matrix readin
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from fractions import Fraction
 
@@ -29,6 +29,7 @@ from rnn_symbolic.expressions import (
     multiply,
     quantities,
 )
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.functions import slope
 
 
@@ -54,7 +55,7 @@ Shape = tuple[str, str]
 """Rows and columns of a matrix, as names of sizes: ("n_h", "n_x"); ("1", "1") is a scalar."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Factor:
     """One factor of a product of local derivatives, and the rule that produced it.
 
@@ -84,7 +85,7 @@ class Factor:
 Product = tuple[Factor, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Edge:
     """A row of the table: ∂⁺head_t/∂tail_{t−lag} = Σ over ``terms`` of the ordered product of factors."""
 

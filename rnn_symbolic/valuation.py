@@ -6,12 +6,13 @@ import math
 import random
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from rnn_symbolic.errors import NumericalFailure
 from rnn_symbolic.expressions import Add, Apply, Derivative, Expression, Multiply, Power, Quantity
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.graph import Graph, Leg, Path
 from rnn_symbolic.model import Model
 from rnn_symbolic.numeric import (
@@ -32,7 +33,7 @@ from rnn_symbolic.paths import graph
 from rnn_symbolic.table import product_value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Amount:
     """A number and its magnitude: ``value`` may be 0 or inf where ``log10`` is still exact."""
 

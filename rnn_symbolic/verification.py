@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from functools import partial
 from itertools import islice, pairwise
@@ -22,6 +22,7 @@ from rnn_symbolic.derivation import Derivation, derive_gradient
 from rnn_symbolic.errors import NumericalFailure
 from rnn_symbolic.expressions import Call, Derivative, Expression, Quantity, at_step, joined, quantities, walk
 from rnn_symbolic.forms import Collected, Form, PathProduct, PathSum, Step, Written, arranged
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.graph import Graph, Path
 from rnn_symbolic.model import Model, table_rows
 from rnn_symbolic.paths import graph, iter_paths
@@ -51,7 +52,7 @@ class Check(Enum):
     SYMPY = "sympy"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """The outcome of one check: passed, failed, or not attempted (and why, as a code)."""
 
@@ -63,7 +64,7 @@ class Finding:
     detail: str = ""  # where it failed, or why it was not attempted
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verification:
     """All findings for one derivation; `passed` when nothing failed and the gradient was confirmed."""
 

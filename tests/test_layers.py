@@ -15,6 +15,7 @@ import pytest
 
 FLOORS = {
     "errors": 0,
+    "frozen": 0,
     "expressions": 1,  # the grammar of formulas
     "output": 1,  # where results go
     "processes": 1,  # other programs, ended in time

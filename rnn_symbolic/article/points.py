@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from typing import Any
 
 from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.graph import Path
 from rnn_symbolic.model import unroll
 from rnn_symbolic.numeric import Arithmetic, Point, Values, complex_step, evaluate, forward
@@ -22,7 +22,7 @@ W_X = Quantity("W_x")
 # --- ordinary numbers ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WrongSign:
     """A point where the paths of ℓ_3 and all paths add up to numbers of opposite sign.
 
@@ -90,7 +90,7 @@ def _draw(rng: random.Random) -> Point:
 # --- a smallest exact instance ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Instance:
     """A point in exact numbers, everything a reader writes down on the way, and the two sums.
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 from typing import Any
 
 from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.numeric import Point
 from rnn_symbolic.printing import latex_quantity
 from rnn_symbolic.valuation import Amount
@@ -27,14 +27,14 @@ class Verdict(Enum):
     CORRECTION = "needs correction"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Formula:
     """A formula in the LaTeX vocabulary of `printing`."""
 
     latex: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Route:
     """A path by the names of its nodes: L → ℓ_3 → y_3 → h_3 → W_x."""
 
@@ -55,7 +55,7 @@ class Route:
         return r" \to ".join(map(latex_quantity, self.nodes))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """One line of a display: left = right, which may break between its pieces; the margin names a route."""
 
@@ -69,7 +69,7 @@ class Line:
         return f"{self.left} = {' '.join(self.right)}" if self.left else " ".join(self.right)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Word:
     """A stable code that each language has a word for: "explodes"."""
 
@@ -81,7 +81,7 @@ Value = bool | int | float | Fraction | Amount | Formula | Route | Line | Word |
 a point is a display that JSON writes as a ``--values`` file."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fact:
     """One computed thing, by name."""
 
@@ -96,7 +96,7 @@ _RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check:
     """A comparison between two facts by name, or between a fact and a constant of the article's own.
 
@@ -123,7 +123,7 @@ class Method(Enum):
     SEARCHED = "searched"  # the points that a search looked at
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tally:
     """What was tried and what of it passed, by the names of facts; a truth value is one trial.
 
@@ -144,7 +144,7 @@ class Tally:
         return (1, int(tried)) if isinstance(tried, bool) else (int(tried), int(passed))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Claim:
     """A claim of the article: where it says so, what was computed, and what must be true of that.
 

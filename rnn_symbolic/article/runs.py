@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from typing import Any
 
 from rnn_symbolic.article.slopes import preimages
 from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.graph import Path
 from rnn_symbolic.model import Model, unroll
 from rnn_symbolic.numeric import Point, SignedLog, evaluate, forward, logistic, signed_log
@@ -28,7 +28,7 @@ HUNDRED = 100
 """The article's W_h."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Run:
     """A forward pass with W_x = W_y = 1 and zero biases; what stands before x_1, and each step's share.
 
@@ -90,7 +90,7 @@ def _float(number: Any) -> float:
 # --- W_h = 100 -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Case:
     """One network with a large weight; ``explodes`` when a typical step back multiplies by more than 1."""
 
@@ -151,7 +151,7 @@ def fixed_point(W_h: float) -> float:
 # --- the inputs that give 80 ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Realisation:
     """Inputs at which every σ'(a_t) is 0.2, and what becomes of the factor when x_2 moves a little."""
 
@@ -233,7 +233,7 @@ def rotation_power(lag: int = 100) -> tuple[Matrix, Matrix, Matrix]:
 # --- matrices ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MatrixExample:
     """A ReLU network of two units in whole numbers: masks D_t, the ordered product, and the collected forms."""
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
+
+from rnn_symbolic.frozen import frozen
 
 FIFTH = Fraction(1, 5)
 """The article's 0.2."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slope:
     """σ'(z) = ``polynomial(s)`` for s strictly between ``low`` and ``high``; constants need no s.
 
@@ -100,7 +101,7 @@ def slope_supremum(name: str) -> Fraction:
     return Fraction(int(max(candidates).p), int(max(candidates).q))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Preimage:
     """A point a where σ'(a) has the wanted value: in closed form, as a number, and σ(a) there."""
 
@@ -142,7 +143,7 @@ def _latex(expression: Any) -> str:
     return re.sub(r"\\(ln|tanh)\{\\left\((.*?) ?\\right\)\}", r"\\\1\\left(\2\\right)", text)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Saturation:
     r"""The maximum over w > 0 of σ'(w y) w at a fixed state y > 0, in u = w y.
 

@@ -20,7 +20,6 @@ Nothing is evaluated: a tokenizer, a parser bounded in depth, and an expansion b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import NoReturn
 
@@ -79,6 +78,7 @@ from rnn_symbolic.expressions import (
     Transpose,
     walk,
 )
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.functions import MATRIX_ONLY
 from rnn_symbolic.jacobians import SCALAR, shape_of
 from rnn_symbolic.model import Model
@@ -89,7 +89,7 @@ MAX_PARTS = 200_000
 Scope = dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Formula:
     """What somebody says ∂L/∂goal is; ``transposed`` when it has the shape of the Jacobian layout, goalᵀ.
 

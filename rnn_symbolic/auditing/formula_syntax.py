@@ -15,10 +15,11 @@ Sums and products are flat, however long; the recursion of the parser is bounded
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NoReturn
 
 from rnn_symbolic.auditing.formula_tokens import Source, Token, tokens_of
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.scanner import MAX_BRACKETS, MAX_SIGNS, short
 
 MAX_INDEX = 10**6
@@ -28,7 +29,7 @@ RANGES = ("sum", "prod")
 # --- trees ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Node:
     """A part of a formula: from ``start`` to ``end`` in its text, brackets around it included."""
 
@@ -36,7 +37,7 @@ class Node:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Index(Node):
     """A whole number plus and minus names, each with its place."""
 
@@ -44,14 +45,14 @@ class Index(Node):
     names: tuple[tuple[int, str, int], ...]  # sign, name, place
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Literal(Node):
     """A number, as written."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mention(Node):
     """A name, perhaps at a step."""
 
@@ -59,7 +60,7 @@ class Mention(Node):
     index: Index | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Application(Node):
     """φ(u), φ'(u), outer(u, v); ``order`` counts the primes."""
 
@@ -68,7 +69,7 @@ class Application(Node):
     arguments: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Range(Node):
     """sum(k=first..last by step, body), or prod."""
 
@@ -81,14 +82,14 @@ class Range(Node):
     body: Node
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sum(Node):
     """Terms with their signs, in order."""
 
     terms: tuple[tuple[int, Node], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Product(Node):
     """The first factor, then (operator, its place, factor)."""
 
@@ -96,14 +97,14 @@ class Product(Node):
     links: tuple[tuple[str, int, Node], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Negative(Node):
     """-u."""
 
     of: Node
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Raised(Node):
     """base ** exponent."""
 
@@ -111,7 +112,7 @@ class Raised(Node):
     exponent: Node
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transposed(Node):
     """A.T."""
 

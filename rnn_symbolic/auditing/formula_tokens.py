@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
 
 from rnn_symbolic.errors import FormulaError
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.scanner import HINTS as CELL_HINTS
 from rnn_symbolic.scanner import MAX_NAME_LENGTH, NAME, short
 
@@ -50,7 +50,7 @@ TOKEN = re.compile(
 # --- texts ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Source:
     """One formula: its lines joined by a blank, and for each line (place in the text, line, column)."""
 
@@ -120,7 +120,7 @@ def _joined(pieces: list[tuple[str, int, int]]) -> Source:
 # --- tokens ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Token:
     """A word: ``kind`` is name, number, .T, end, or the mark itself."""
 

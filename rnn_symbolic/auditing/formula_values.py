@@ -10,7 +10,6 @@ everything is a scalar, and the order of all factors is kept.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeGuard
 
@@ -31,6 +30,7 @@ from rnn_symbolic.expressions import (
     add,
     multiply,
 )
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.functions import slope
 from rnn_symbolic.jacobians import SCALAR
 from rnn_symbolic.table import Shape
@@ -44,7 +44,7 @@ class Unfit(Misfit):
     """Two factors whose shapes allow no product."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Value:
     """A part of a formula; ``core`` is None for a scalar, ``shape`` is None for a multiple of the identity."""
 

@@ -21,6 +21,7 @@ import numpy as np
 from rnn_symbolic.array_functions import Array
 from rnn_symbolic.auditing.sweep import Variant
 from rnn_symbolic.expressions import Derivative, Expression, Quantity
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.table import LocalRule
 
 KINDS = (
@@ -48,7 +49,7 @@ KINDS = (
 """What may be wrong with a gradient, as JSON says it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mistake:
     """One mistake; ``rank`` orders mistakes by simplicity: of two that explain the same numbers the lower is named."""
 
@@ -78,7 +79,7 @@ class TableMistake(Mistake):
         return Derivative(self.head, self.tail, immediate=True)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SelectionMistake(Mistake):
     """Only the groups G[t, s] that a rule keeps; ``number`` is the rule's own: τ, the step of a loss."""
 
@@ -90,7 +91,7 @@ class SelectionMistake(Mistake):
         return np.asarray(RULES[self.code](t, s, T, self.number) & (s <= t), dtype=np.float64)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResultMistake(Mistake):
     """The gradient times ±2^a T^b n_y^c B^d; ``powers`` are a, b, c, d."""
 
@@ -105,12 +106,12 @@ class ResultMistake(Mistake):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayoutMistake(Mistake):
     """The gradient in another layout: transposed, or a matrix flattened column by column."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LimitMistake(Mistake):
     """The gradient times a number that nothing explains, or clipped at one; ``limit`` is it."""
 
@@ -118,7 +119,7 @@ class LimitMistake(Mistake):
     epsilon: float = 0.0  # added to the norm that divides
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ForwardMistake(Mistake):
     """The right gradient of another network, whose forward pass differs as well; ``index`` is its place in a list."""
 

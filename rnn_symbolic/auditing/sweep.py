@@ -9,7 +9,6 @@ by is kept apart by the step t of the loss and the step s at which it enters: G[
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -18,6 +17,7 @@ from rnn_symbolic.array_functions import Array, NoValue
 from rnn_symbolic.arrays import ArrayValues, MatrixPoint, array_point, evaluate_array, value_of
 from rnn_symbolic.errors import NumericalFailure
 from rnn_symbolic.expressions import Expression, Kronecker, Quantity, quantities
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.matrix_valuation import MatrixValuation
 from rnn_symbolic.model import Model
 from rnn_symbolic.numeric import Key, Point
@@ -35,7 +35,7 @@ NOT_FIRST = "not-first"
 """The same for zeros at the first step."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Arc:
     """One product of a row of the table: what leads from ``head`` to ``tail``, ``lag`` steps back.
 
@@ -55,7 +55,7 @@ class Arc:
         return product_value(self.factors)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """Another local derivative in the place of an arc's; None leaves the arc out."""
 
@@ -63,7 +63,7 @@ class Change:
     value: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Variant:
     """A table with changed arcs, and with arcs that it should not have."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
 from rnn_symbolic.exercises.problems import Term, derive_terms, draw_problem, model_of
 from rnn_symbolic.exercises.records import Blank, BlankExercise
 from rnn_symbolic.exercises.writing import BLANK, formula_text
 from rnn_symbolic.expressions import Chain, Expression, Multiply, Number, Quantity, StepLoss, Transpose, transform, walk
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.jacobians import Names
 
 LEFT_OPEN = {
@@ -22,7 +23,7 @@ LEFT_OPEN = {
 """By level, and whether matrices stand in it: what is left open."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Place:
     """Factors first … last of a term; ``quantity`` is the one whose step is left open."""
 

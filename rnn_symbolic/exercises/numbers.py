@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from itertools import count
@@ -16,6 +15,7 @@ from itertools import count
 from rnn_symbolic.exercises.problems import Problem, Term, derive_terms
 from rnn_symbolic.exercises.records import NumbersExercise
 from rnn_symbolic.expressions import Expression, Quantity
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.model import Model, unroll
 from rnn_symbolic.numeric import FLOATS, Arithmetic, Key, Point, Values, evaluate, forward
 
@@ -33,7 +33,7 @@ EXACT = Arithmetic(
 Number = Fraction | float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Numbers:
     """A problem with functions, and how many of its parameters are asked for."""
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 
 from rnn_symbolic.derivation import Derivation, derive_gradient
 from rnn_symbolic.expressions import Chain, Expression, Multiply, Quantity
 from rnn_symbolic.forms import Oriented, PathProduct, PathSum
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.graph import Path
 from rnn_symbolic.model import Model, unroll
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """A network and the parameters that one may ask for; ``granularity`` is what a path visits."""
 
@@ -79,7 +79,7 @@ def model_of(problem: Problem) -> Model:
 # --- terms ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Term:
     """One term of a gradient: the factors along a path, in the order in which they are written.
 

@@ -10,6 +10,7 @@ from rnn_symbolic.derivation import Derivation
 from rnn_symbolic.exercises.problems import Problem, Term
 from rnn_symbolic.exercises.writing import formula_lines, formula_text
 from rnn_symbolic.expressions import Expression, Quantity
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.model import Model
 from rnn_symbolic.numeric import Key, Values
 from rnn_symbolic.table import Edge
@@ -45,7 +46,7 @@ class Exercise:
         return formula_lines(self.goal, [formula_text(term.expression, self.model.names) for term in terms])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Blank:
     """A place that is left open; ``what`` is "factor", "pair" (two neighbours), "index" or "term".
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
 from rnn_symbolic.auditing.auditor import audit
@@ -35,6 +35,7 @@ from rnn_symbolic.expressions import (
     quantities,
     transform,
 )
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.model import Model
 from rnn_symbolic.table import Edge, Factor, LocalRule
 
@@ -48,7 +49,7 @@ OF_A_ROW = {
 ROUNDS = 40
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Spoiled:
     """One way to spoil a derivation."""
 

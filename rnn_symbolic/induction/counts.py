@@ -10,13 +10,14 @@ sequences with recurrences of orders a and b are equal if their first a + b term
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate
 from math import isqrt, lcm
 
 from rnn_symbolic.expressions import Number, Quantity, quantities
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.induction.records import Line, Part, Piece, Range, Theorem, Topic, Why
 from rnn_symbolic.induction.routes import Transfer, dot, transfer
 from rnn_symbolic.induction.terms import (
@@ -70,7 +71,7 @@ def shortest_recurrence(values: Sequence[int]) -> tuple[Fraction, ...]:
     return tuple(current)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClosedForm:
     """Σ_i p_i(n) r_i^n: for each root its polynomial, the constant first."""
 

@@ -9,17 +9,17 @@ the premises and nothing else. `premised` gives values to the quantities that th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from rnn_symbolic.expressions import ONE, ZERO, Derivative, Expression, Identity, Number, Quantity, Transpose
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.induction.rings import Ring, Terms, worth
 from rnn_symbolic.induction.terms import Env, Share, Term, Transition, Transposed, Truncated
 
 Word = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Words:
     """Words with whole numbers before them; compared as they are.
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 
 from rnn_symbolic.expressions import (
@@ -27,6 +26,7 @@ from rnn_symbolic.expressions import (
     quantities,
 )
 from rnn_symbolic.expressions import Chain as Product
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.induction.chain import Chain
 from rnn_symbolic.induction.free import Letters, Word, Words
 from rnn_symbolic.induction.records import Line, Why
@@ -56,7 +56,7 @@ class Unreadable(ValueError):
     """A term that is no polynomial in norms."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Majorant:
     """A polynomial, or the beginning of a power series, in commuting letters; equal ones compare equal.
 

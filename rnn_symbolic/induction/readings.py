@@ -8,7 +8,7 @@ from typing import Any
 
 from rnn_symbolic.errors import NumericalFailure
 from rnn_symbolic.expressions import Derivative, Expression, Identity, Number, Quantity, Transpose, joined
-from rnn_symbolic.graph import Graph
+from rnn_symbolic.graph import Graph, resized
 from rnn_symbolic.induction.chain import Chain, first_kept
 from rnn_symbolic.induction.rings import Ring, Terms, worth
 from rnn_symbolic.induction.routes import dot
@@ -101,7 +101,7 @@ class Readings:
     def model(self, model: Model, T: int) -> Model:
         """The model for T steps."""
         if T not in self._models:
-            self._models[T] = replace(model, steps=T)
+            self._models[T] = resized(model, T)
         return self._models[T]
 
     def of(self, model: Model, goal: Quantity, calm_by: Term | None = None) -> NumberReading:

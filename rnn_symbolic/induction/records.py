@@ -8,6 +8,7 @@ from enum import Enum
 from itertools import pairwise
 
 from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.induction.terms import Env, Term, When
 
 
@@ -82,7 +83,7 @@ class Topic(Enum):
     DETACH = "truncation-detach"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Range:
     """The steps that a free index may stand for; the bounds may mention indices of earlier ranges."""
 
@@ -91,7 +92,7 @@ class Range:
     high: When
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """``before`` = ``after`` (or ≤) for all free indices in their ranges, because of ``why``.
 
@@ -121,7 +122,7 @@ class Line:
         return further(self.ranges, dict(env))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """A part of a proof: its lines, and the key of its words where they depend on more than the theorem's kind."""
 

@@ -14,9 +14,9 @@ adds 1 to the order, and so does every term that stands before the recurrence be
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.graph import Graph, resized
 from rnn_symbolic.model import Model
 
@@ -24,7 +24,7 @@ State = tuple[str, int]
 """A state, and how many steps before the present one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transfer:
     """w_0, w_1, … = first[0], first[1], …, and from there on r A^n u with n counted from 0."""
 

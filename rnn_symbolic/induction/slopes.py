@@ -9,11 +9,11 @@ missed. What proves it is that neither γ − φ' = (γ Q − P)/Q nor γ + φ' 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
 from rnn_symbolic.errors import InputError
+from rnn_symbolic.frozen import frozen
 
 Polynomial = tuple[Fraction, ...]
 """Coefficients, the constant first; no leading zeros."""
@@ -133,7 +133,7 @@ def _divisors(n: int) -> list[int]:
 # --- the functions --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rational:
     """above/below, with below > 0 for v > 0."""
 
@@ -163,7 +163,7 @@ class Rational:
         return Rational(scale(above, Fraction(1, gcd)), scale(below, Fraction(1, gcd)))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Definition:
     """φ as a rational function of v, dv/dz, and v as LaTeX in z; ``log`` says that φ is the logarithm of it.
 
@@ -194,7 +194,7 @@ PIECES: dict[str, tuple[Fraction, ...]] = {"relu": (Fraction(0), Fraction(1)), "
 """Functions made of straight pieces, and their slopes."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bound:
     """γ = sup |φ'|, None where it is ∞; ``slope`` is φ' = P/Q in v, None for a function made of straight pieces.
 

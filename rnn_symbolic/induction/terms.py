@@ -9,11 +9,12 @@ is said by a ring (`rings`): words of letters that do not commute, floats, array
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from typing import Any, TypeGuard
 
 from rnn_symbolic.expressions import ZERO, Derivative, Expression, Quantity, StepLoss, children, transform
+from rnn_symbolic.frozen import frozen
 
 Env = Mapping[str, int]
 """What the indices stand for: T, t, k, s, τ …"""
@@ -22,7 +23,7 @@ Env = Mapping[str, int]
 # --- steps ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """A step: t, k + 1, t − τ − 1; without an index the number ``offset``.
 
@@ -43,7 +44,7 @@ class Place:
         return replace(self, offset=self.offset + number)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Latest:
     """max(p, q): the later of two steps."""
 
@@ -55,7 +56,7 @@ class Latest:
         return max(self.one.at(env), self.other.at(env))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChunkStart:
     """τ ⌊(t − 1)/τ⌋ + 1 + offset: the first step of the chunk of τ steps that holds t."""
 
@@ -69,7 +70,7 @@ class ChunkStart:
         return tau * ((self.of.at(env) - 1) // tau) + 1 + self.offset
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Borders:
     """⌊(T − 1)/τ⌋: the number of borders between chunks of τ steps."""
 
@@ -81,7 +82,7 @@ class Borders:
         return (self.of.at(env) - 1) // env[self.length]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Jumps:
     """⌈p/m⌉ + offset: how many jumps of a length up to m a distance of p steps takes at least.
 
@@ -105,7 +106,7 @@ FIRST, LAST, NOW, THEN = Place("", 1), Place("T"), Place("t"), Place("k")
 # --- terms ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sum:
     """Σ_{index=low}^{high} body."""
 
@@ -115,7 +116,7 @@ class Sum:
     body: Term
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ordered:
     """Π body from the step ``high`` (left) down to ``low`` (right); ``rising`` the other way round.
 
@@ -129,21 +130,21 @@ class Ordered:
     rising: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Times:
     """A product, in order."""
 
     factors: tuple[Term, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plus:
     """A sum of a few terms, in order."""
 
     terms: tuple[Term, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Raised:
     """base^{p − q}: a power whose exponent is a difference of steps, or a number of jumps."""
 
@@ -151,7 +152,7 @@ class Raised:
     exponent: Place | Jumps
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Over:
     """A quotient of numbers."""
 
@@ -159,14 +160,14 @@ class Over:
     below: Term
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Norm:
     """‖A‖₂: the largest singular value; of a row or column its length."""
 
     of: Term
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Greatest:
     """max over the steps of the norms of what an expression is there; ``name`` says of which index."""
 
@@ -176,19 +177,19 @@ class Greatest:
     body: Term
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Share:
     """1/T: the weight of a step in a mean."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Steps:
     """A step as a number: T − τ − 1."""
 
     place: When
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transition:
     """Φ_{t,k} of the lemma: what a term b_k adds to a_t."""
 
@@ -196,7 +197,7 @@ class Transition:
     wrt: Place
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Truncated:
     """∂L/∂goal, each loss differentiated with the states of ``held(t)`` and before as constants."""
 
@@ -205,7 +206,7 @@ class Truncated:
     stacked: bool = False  # by a matrix, by its columns one under another
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Gamma:
     """γ = sup |φ'| of an activation; ``alone`` where no other γ occurs, so that its name need not be written."""
 
@@ -213,28 +214,28 @@ class Gamma:
     alone: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PathCount:
     """The number of paths to the goal when there are so many steps (for x_s: from the step s on)."""
 
     steps: Place
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LossCount:
     """How many of the paths are new with the step ``steps``."""
 
     steps: Place
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LagCount:
     """How many paths of one loss reach ``lag`` steps back; it is the same for every loss that is late enough."""
 
     lag: Place
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Routes:
     """r Aⁿ u for whole numbers: how many ways there are through n steps, A counting those through one."""
 
@@ -244,7 +245,7 @@ class Routes:
     power: Place
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Powers:
     """Σ_i c_i n^i for the number n of a step: a polynomial with exact coefficients, the constant first."""
 
@@ -252,14 +253,14 @@ class Powers:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transposed:
     """Aᵀ of a term that is no single expression."""
 
     of: Term
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Blocks:
     """A matrix of blocks, row by row, ``width`` of them in a row."""
 
@@ -267,7 +268,7 @@ class Blocks:
     width: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Named:
     """A term by a calligraphic letter with the index of a step: 𝒞_t."""
 

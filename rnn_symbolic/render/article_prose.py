@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from rnn_symbolic.article import Claim, Formula, Line, Route, Verdict, Word
 from rnn_symbolic.errors import InputError
 from rnn_symbolic.expressions import Number
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.printing import latex
 from rnn_symbolic.render.prose import LANGUAGES
 from rnn_symbolic.valuation import Amount
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Show:
     """A fact set apart: a display for lines and points, a table for rows when there is a ``header``."""
 
@@ -30,7 +30,7 @@ class Show:
     digits: int = 6
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClaimProse:
     """The words about one claim: what the article says, what is true, and the sentences around the evidence."""
 
@@ -40,7 +40,7 @@ class ClaimProse:
     evidence: tuple[str | Show, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Erratum:
     """What is printed, and what it should read."""
 
@@ -50,7 +50,7 @@ class Erratum:
     should_read: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ArticleProse:
     """Everything the review says in one language."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from rnn_symbolic.errors import InputError
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.render.prose import LANGUAGES
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuditProse:
     """Everything an audit says in one language; formulas stand between ``$`` signs, places to fill are ``<names>``.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rnn_symbolic.auditing.mistakes import (
@@ -23,6 +22,7 @@ from rnn_symbolic.auditing.mistakes import (
 from rnn_symbolic.auditing.records import Fact, Finding, Instance, Part
 from rnn_symbolic.auditing.sweep import arcs_of
 from rnn_symbolic.expressions import Call, Derivative, Expression, Quantity, add, walk
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.jacobians import transposed
 from rnn_symbolic.model import Model
 from rnn_symbolic.printing import latex, latex_function, latex_name, latex_quantity
@@ -168,7 +168,7 @@ def _function(value: Expression | None) -> str:
 # --- both sides -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sides:
     """``left`` = ``yours``, and ``right_left`` = ``right``: the same left side, but for what goes to another place."""
 

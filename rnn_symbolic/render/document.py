@@ -6,10 +6,10 @@ plain-text format translates to Unicode. Nothing here knows a language or a form
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from rnn_symbolic.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Heading:
     """A heading; level 1 is a section of the document."""
 
@@ -17,21 +17,21 @@ class Heading:
     level: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Paragraph:
     """A paragraph of prose with formulas between ``$`` signs."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bullets:
     """A list of items, each prose."""
 
     items: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Box:
     """A framed list, set apart from the text: the conventions, or what was checked."""
 
@@ -39,7 +39,7 @@ class Box:
     items: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """One line of a display: ``left = right``, with a note in the margin.
 
@@ -54,14 +54,14 @@ class Row:
     relation: str = "="
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Display:
     """Formulas set apart, aligned at their relation signs."""
 
     rows: tuple[Row, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Table:
     """A table of prose cells (formulas between ``$`` signs), with a header row."""
 
@@ -69,7 +69,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listing:
     """Lines for a computer, ASCII, shown as they are: a file, a command."""
 
@@ -79,7 +79,7 @@ class Listing:
 Block = Heading | Paragraph | Bullets | Box | Display | Table | Listing
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Document:
     """A titled sequence of blocks in one language."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from rnn_symbolic.derivation import default_granularity
 from rnn_symbolic.expressions import Derivative, Quantity, Transpose
 from rnn_symbolic.forms import orient
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.graph import Path
 from rnn_symbolic.paths import graph
 from rnn_symbolic.printing import latex, latex_quantity, without_macros
@@ -20,7 +20,7 @@ from rnn_symbolic.survey import PathGroup, Survey
 from rnn_symbolic.table import product_value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PathStyle:
     """How the product along a path is written: elided or whole, in matrix form in a layout, with shapes."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import combinations
 
 from rnn_symbolic.errors import InputError
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.induction.records import Piece, Topic, Why
 from rnn_symbolic.render.prose import LANGUAGES
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProofProse:
     """Everything a proof says in one language.
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from rnn_symbolic.errors import InputError
 from rnn_symbolic.forms import Rule
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.sections import Part
 
 LANGUAGES = ("en", "zh")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prose:
     """Everything a derivation says in one language.
 
