@@ -37,6 +37,9 @@ def add_prove(commands: Any) -> Parser:
     parser.add_argument("--verify", action="store_true", help="compare with SymPy as well; exit 1 if anything differs")
     parser.add_argument("--coq", action="store_true", help="write the theorem and its proof as a file for Coq")
     parser.add_argument("--check", action="store_true", help="let coqc check that proof; exit 1 if it is refused")
+    parser.add_argument(
+        "--concrete", action="store_true", help="with --coq or --check: also about Coq's own tanh, exp, … (more axioms)"
+    )
     parser.add_argument("--seed", type=whole_number(0), default=0, help="the random points of the checks (0)")
     return parser
 
@@ -65,7 +68,7 @@ def _certificate(args: argparse.Namespace) -> Outcome:
             raise InputError(f"{option} belongs to the document; it does not go with --coq or --check")
     if args.steps is not None:
         args.notes.append("--steps changes nothing: the theorem is for every T")
-    certificate = coq_certificate(model_of(args), args.goals[0] if args.goals else "")
+    certificate = coq_certificate(model_of(args), args.goals[0] if args.goals else "", concrete=args.concrete)
     if not args.check:
         return certificate.text, 0
     verdict = check_certificate(certificate.text)
@@ -87,6 +90,8 @@ def _document(args: argparse.Namespace) -> Outcome:
 
     if args.standalone and args.to != "latex":
         raise InputError(f"--standalone is a LaTeX document; it does not go with --to {args.to}")
+    if args.concrete:
+        raise InputError("--concrete is about a file for Coq; it goes with --coq or --check")
     if args.steps is not None:
         args.notes.append("--steps changes nothing: the proof is for every T")
     model = model_of(args, 3)

@@ -43,10 +43,19 @@ WORDS = frozenset(
 )
 
 
+WORD = re.compile(r"[A-Za-z_][\w']*")
+
+
 @cache
 def theory() -> str:
     """The hand-written part of every certificate: the theorem, for any table of local derivatives."""
     return files("rnn_symbolic.certificate").joinpath("theory.v").read_text(encoding="utf-8")
+
+
+@cache
+def concrete_theory() -> str:
+    """The functions of the language of cells as Coq has them, with their derivatives."""
+    return files("rnn_symbolic.certificate").joinpath("concrete.v").read_text(encoding="utf-8")
 
 
 @cache
@@ -61,12 +70,18 @@ class CoqNames(Identifiers):
     >>> names = CoqNames()
     >>> names["W_x"], names["S"], names["t"], names["h_-1"], names.made("a", "by", "h")
     ('W_x', 'S_', 't_', 'h_m1', 'a_by_h')
+    >>> names["dL_dW"], names["power_1_2"], names["W_concrete"]
+    ('cell_dL_dW', 'cell_power_1_2', 'W_concrete_')
     """
 
     def __init__(self, reserved: Iterable[str] = ()) -> None:
         super().__init__([*WORDS, *theory_names(), *reserved])
 
     def fresh(self, wanted: str) -> str:
+        if re.match(r"dL_d|power_", wanted):  # the main theorem, a function of the cell
+            wanted = f"cell_{wanted}"
+        if wanted.endswith("_concrete"):
+            wanted += "_"
         return super().fresh(wanted.replace("-", "m"))
 
     def made(self, *parts: str) -> str:

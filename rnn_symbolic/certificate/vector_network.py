@@ -48,6 +48,11 @@ class VectorNetwork(Network):
         numbers |= {str(q): TYPES[len(self.shapes[q.name])] for q in self.model.initial_states}
         return numbers | {name: TYPES[2] for name in ("x", "d") if self._mentions(name)}
 
+    @property
+    def abstract_types(self) -> dict[str, str]:
+        loss = {"ell": "nat -> (nat -> R) -> R", "ell'": "nat -> (nat -> R) -> nat -> R"}
+        return {name: loss.get(name, kind) for name, kind in super().abstract_types.items()}
+
     def size_of(self, e: ComponentEquation) -> str:
         """How many components the quantity has."""
         return self.shapes[e.equation.target.name][0]
