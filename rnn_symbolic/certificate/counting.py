@@ -130,6 +130,31 @@ def recursion(place: str = "", bound: str = "") -> list[str]:
     ]
 
 
+def all_paths(goal: Goal) -> str:
+    """The theorem that the list from L holds every path, each once."""
+    place, last = goal.place, goal.network.model.losses == "last"
+    once = "constructor; [intros []|constructor]" if last else "apply seq_NoDup"
+    table = f"rows (enters{place}) depth height"
+    return "\n".join(
+        [
+            "Lemma rows_once : forall N, NoDup (rows N).",
+            "Proof. intros N. destruct N; unfold rows; no_row_twice. Qed.",
+            "",
+            "(* The list has every path from L to an entry, and each once. *)",
+            f"Theorem path_list : {f'forall {goal.bound.strip()}, ' if place else ''}forall T,",
+            f"  NoDup ({goal.paths}{place} T) /\\",
+            f"  forall p, In p ({goal.paths}{place} T) <->",
+            f"    exists t, In t (steps T) /\\ is_path rows (enters{place}) t {goal.loss} p.",
+            "Proof.",
+            f"  intros{place} T. split.",
+            f"  - apply (loss_paths_once name {table} {goal.loss} (steps T)); [exact rows_once|].",
+            f"    unfold steps. {once}.",
+            f"  - exact (loss_paths_complete name {table} depth_height depth_rows {goal.loss} (steps T)).",
+            "Qed.",
+        ]
+    )
+
+
 def _times(slope: int, factor: str) -> str:
     return factor if slope == 1 else f"{slope} * {factor}"
 

@@ -26,7 +26,7 @@ STRUCTURE = (
     "Reg Range Tails point name names rows heads depth height weight enters entry before step initial at_step value "
     "depth_height depth_rows depth_heads heads_rows only_loss initial_slope steps_range counts every_quantity paths_of "
     "three_steps double_sum steps L regular local is_loss loss_paths_of path_count path_recursion adjoint_of "
-    "adjoint_equals_paths number_of number_rows ways next_ways before_t ways_L path_numbers"
+    "adjoint_equals_paths number_of number_rows ways next_ways before_t ways_L path_numbers path_list rows_once"
 ).split()
 """Names of the generated text that belong to no quantity."""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from rnn_symbolic.certificate.counting import counting
+from rnn_symbolic.certificate.counting import all_paths, counting
 from rnn_symbolic.certificate.equations import WrittenEquation
 from rnn_symbolic.certificate.network import Network
 from rnn_symbolic.errors import InputError, NotDerivable
@@ -115,7 +115,7 @@ class Goal:
         """Definitions, local lemmas and theorems."""
         locals_ = [self._local(e) for e in self.network.equations]
         return "\n\n".join(
-            [self._definitions(), *locals_, self._main(), counting(self), self._every(), self._adjoint()]
+            [self._definitions(), *locals_, self._main(), counting(self), all_paths(self), self._every(), self._adjoint()]
         )
 
     def _definitions(self) -> str:
@@ -323,7 +323,7 @@ class Goal:
         once = "constructor; [intros []|constructor]" if last else "apply seq_NoDup"
         return "\n".join(
             [
-                "(* The derivative of L by the quantity M at step t, by recursion backwards through time. *)",
+                "(* The adjoint of the quantity M at step t: its share in L and what its heads pass back, by their rows. *)",
                 "Definition adjoint_of (p : point) (T t : nat) (M : name) : R :=",
                 "  adjoint (weight p) depth height T (steps T) heads is_loss t M.",
                 "",

@@ -130,7 +130,14 @@ Ltac not_zero :=
 
 Ltac split_conditions := repeat match goal with H : _ /\ _ |- _ => destruct H end.
 
-Ltac same := cbv beta; cbn [INR pow]; first [ring | field; repeat split; not_zero].
+(* Without cancelling: the inverse of a product is that of its factors, and what remains is a number like others. *)
+Ltac inverses_apart :=
+  rewrite ?Rinv_mult, ?Rinv_inv, ?Rinv_1;
+  repeat match goal with
+  | |- context [/ ?u] => lazymatch u with IZR _ => fail | _ => generalize (/ u); intro end
+  end.
+
+Ltac same := cbv beta; cbn [INR pow]; first [ring | solve [inverses_apart; field] | field; repeat split; not_zero].
 
 (* ---------------------------------------------- Part 2: finite sums ------------------------------------------- *)
 
@@ -543,6 +550,17 @@ Ltac in_components I :=
   | _ = _ => first [discriminate I | injection I; intros; subst]
   end.
 
+(* That no row stands in a list twice. *)
+Ltac no_row_twice :=
+  lazymatch goal with
+  | |- NoDup (_ ++ _) =>
+      let M := fresh "M" in let k := fresh "k" in let I := fresh "I" in let J := fresh "J" in
+      apply NoDup_both; [no_row_twice | no_row_twice | intros [M k] I J; in_components I; in_components J]
+  | |- NoDup (map _ _) => apply NoDup_map; [intros; congruence | apply seq_NoDup]
+  | |- NoDup (_ :: _) => constructor; [intros I; simpl in I; intuition discriminate | no_row_twice]
+  | |- NoDup [] => constructor
+  end.
+
 (* Which row it is that stands in a list of rows; each is tried. *)
 Ltac in_rows I :=
   simpl in I;
@@ -792,7 +810,7 @@ Hypothesis steps_once : NoDup steps.
 
 Definition seed (t : nat) (M : name) : R := if is_loss M then (if existsb (Nat.eqb t) steps then 1 else 0) else 0.
 
-(* The derivative of L by M at step t: its own share in L, and what every head of M up to step T passes back. *)
+(* The adjoint of M at step t: its own share in L, and what every head of M up to step T passes back. *)
 Fixpoint pass_back (length t : nat) (M : name) : R :=
   match length with
   | O => 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from rnn_symbolic.certificate.components import ComponentEquation, ComponentRow, Kind
-from rnn_symbolic.certificate.counting import recursion
+from rnn_symbolic.certificate.counting import all_paths, recursion
 from rnn_symbolic.certificate.goals import Goal
 from rnn_symbolic.certificate.vector_counting import vector_ways
 from rnn_symbolic.certificate.vector_network import VectorNetwork
@@ -285,6 +285,8 @@ class VectorGoal(Goal):
             *recursion(place, self.bound),
             vector_ways(self).text(),
             "",
+            all_paths(self),
+            "",
             "(* The same for every quantity of every step. *)",
             f"Theorem every_quantity : forall (p : point){self.bound} (T t : nat) (N : name), {self.asked}",
             "  proper N -> (1 <= t <= T)%nat ->",
@@ -297,7 +299,7 @@ class VectorGoal(Goal):
             f"    (fun t N D => local p{place} T t N D{given}) t N Here Range).",
             "Qed.",
             "",
-            "(* The derivative of L by the quantity M at step t, by recursion backwards through time. *)",
+            "(* The adjoint of the quantity M at step t: its share in L and what its heads pass back, by their rows. *)",
             "Definition adjoint_of (p : point) (T t : nat) (M : name) : R :=",
             "  adjoint (weight p) depth height T (steps T) heads is_loss t M.",
             "",
