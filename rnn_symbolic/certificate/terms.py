@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import cache
 from importlib.resources import files
 
-from rnn_symbolic.certificate.functions import NAMES, PRIME, coq_number, power_name
+from rnn_symbolic.certificate.functions import NAMES, PRIME, TABLE, coq_number, power_name
 from rnn_symbolic.codegen.identifiers import Identifiers
 from rnn_symbolic.errors import NotDerivable
 from rnn_symbolic.expressions import (
@@ -37,7 +37,7 @@ WORDS = frozenset(
     R O S I nat list bool true false pair fst snd app map seq cons nil length In eq le lt not and or length NoDup
     sin cos exp ln sqrt tanh logistic softplus relu Concrete cosh sinh pow Rpower INR IZR PI Rabs Rmax Rmin Rinv
     Ropp Rplus Rmult True False conj or_introl or_intror eq_refl le_n le_n_S proj1 proj2 seq_NoDup in_seq app_nil_r Nat
-    list_sum existsb fold_right derivable_pt_lim uniqueness_limite FunctionalExtensionality
+    list_sum list_sum_app map_app map_ext_in seq_S flat_map plus existsb fold_right derivable_pt_lim uniqueness_limite FunctionalExtensionality
     s t z p u v k j N M D T H past row derive same not_zero sigma ell
     Admitted admit give_up Axioms Parameters Conjecture Unset Load Redirect Extraction Declare Cd Print Eval""".split()
 )
@@ -61,7 +61,8 @@ def concrete_theory() -> str:
 @cache
 def theory_names() -> frozenset[str]:
     """What the hand-written part defines."""
-    return frozenset(re.findall(r"^\s*(?:Lemma|Theorem|Definition|Fixpoint|Ltac) ([\w']+)", theory(), re.MULTILINE))
+    commands = r"^\s*(?:\||(?:Lemma|Theorem|Definition|Fixpoint|Inductive|Ltac)) ([A-Za-z][\w']*)"
+    return frozenset(re.findall(commands, theory(), re.MULTILINE))
 
 
 class CoqNames(Identifiers):
@@ -75,7 +76,8 @@ class CoqNames(Identifiers):
     """
 
     def __init__(self, reserved: Iterable[str] = ()) -> None:
-        super().__init__([*WORDS, *theory_names(), *reserved])
+        slopes = (f"{function.name}_slope" for function in TABLE.values())
+        super().__init__([*WORDS, *theory_names(), *slopes, *reserved])
 
     def fresh(self, wanted: str) -> str:
         if re.match(r"dL_d|power_", wanted):  # the main theorem, a function of the cell

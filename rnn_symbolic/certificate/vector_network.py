@@ -34,7 +34,9 @@ class VectorNetwork(Network):
         )
         for e in found[:-1]:
             if not e.index:
-                raise NotDerivable(f"{e.name} is a number beside vectors, which has no certificate in matrix form yet")
+                raise NotDerivable(
+                    f"{e.name} is a number beside vectors, which has no certificate in matrix form yet; use the scalar form"
+                )
         return found
 
     @cached_property
