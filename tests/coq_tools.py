@@ -15,7 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-TOKEN = re.compile(r"\s*(?:(?P<number>\d+)|(?P<name>[A-Za-z_][\w']*)|(?P<mark>=>|:=|::|\+\+|<\?|=\?|&&|[-+*/^()\[\];,|:']))")
+TOKEN = re.compile(
+    r"\s*(?:(?P<number>\d+)|(?P<name>[A-Za-z_][\w']*)|(?P<mark>=>|:=|::|\+\+|<\?|=\?|&&|[-+*/^()\[\];,|:']))"
+)
 Environment = Mapping[str, Any]
 Term = Callable[[Environment], Any]
 

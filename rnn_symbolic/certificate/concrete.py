@@ -59,14 +59,14 @@ def concrete_theorem(goal: Goal, section: str) -> str:
     ]
     last = network.model.losses == "last"
     premises = ("(1 <= T)%nat -> " if last else "") + goal.inside
-    premises += f"\n  {given('regular')} p T ->" if network.conditional else ""
+    premises += f"{given('regular')} p T ->" if network.conditional else ""
     slopes = [f"exact {function.proof}" for function in network.functions if function.proof]
     place = goal.place
     return "\n".join(
         [
             "(* The same for the functions that are meant: those of the standard library. *)",
-            f"Theorem {goal.theorem}_concrete : forall {' '.join([*bound, '(p : point)'])}{goal.bound} (T : nat),"
-            f" {premises}".rstrip(),
+            f"Theorem {goal.theorem}_concrete : forall {' '.join([*bound, '(p : point)'])}{goal.bound} (T : nat),",
+            *([f"  {premises}"] if premises else []),
             f"  derivable_pt_lim (fun z => {given('L')} ({goal.moved} p{place} z) T) {goal.at}",
             f"    (over ({given(goal.paths)}{place} T) ({given(goal.product)} p{place})).",
             "Proof.",

@@ -115,7 +115,15 @@ class Goal:
         """Definitions, local lemmas and theorems."""
         locals_ = [self._local(e) for e in self.network.equations]
         return "\n\n".join(
-            [self._definitions(), *locals_, self._main(), counting(self), all_paths(self), self._every(), self._adjoint()]
+            [
+                self._definitions(),
+                *locals_,
+                self._main(),
+                counting(self),
+                all_paths(self),
+                self._every(),
+                self._adjoint(),
+            ]
         )
 
     def _definitions(self) -> str:
