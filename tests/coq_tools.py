@@ -4,7 +4,7 @@ r"""A reader of certificates that is not their writer: the definitions of a .v f
     forward.step(3)["h"], forward.loss(3)
 
 It evaluates the file's own ``L``, ``steps``, ``value``, ``at_step``, ``run``, ``step`` and ``initial``, down to the
-equations; of Coq it knows numbers, lists, ``fun``, ``match``, ``if``, ``let`` and application, and of the package nothing.
+equations; of Coq it knows numbers, lists, ``fun``, ``match``, ``if`` and application, and of the package nothing.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     require(shutil.which("coqc") is not None, "coqc is not installed")
     folder = tmp_path_factory.mktemp("theory")
     (folder / "theory.v").write_text(theory())
-    subprocess.run(["coqc", "-q", "theory.v"], cwd=folder, check=True, timeout=60)  # noqa: S607
+    subprocess.run(["coqc", "-q", "theory.v"], cwd=folder, check=True, timeout=60)
     return folder
 
 
@@ -79,7 +79,7 @@ def compiled(text: str, library: Path) -> str:
                     + text.replace(theory().rstrip(), ""))  # fmt: skip
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     run = subprocess.run(
-        ["coqc", "-q", "-w", "+local-declaration", "-Q", ".", "", path.name],  # noqa: S607
+        ["coqc", "-q", "-w", "+local-declaration", "-Q", ".", "", path.name],
         cwd=library, capture_output=True, encoding="utf-8", timeout=120, check=False,
     )  # fmt: skip
     seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
@@ -101,7 +101,7 @@ def test_the_article_is_accepted(coq: None) -> None:
     assert str(found).startswith("accepted by Coq\ntheorems:\n")
 
 
-@pytest.mark.parametrize("form", ["scalar", "matrix"])
+@pytest.mark.parametrize("form", ["scalar", pytest.param("matrix", marks=pytest.mark.slow)])
 def test_a_gated_cell_is_accepted_with_its_own_functions_too(coq: None, form: str) -> None:
     assert "oncrete" not in coq_certificate(unroll("lstm", form=form), "W_f").text
     found = accepted(unroll("lstm", form=form), "W_f", concrete=True)
@@ -134,10 +134,8 @@ def test_functions_of_targets_alone(coq: None) -> None:
     accepted(unroll("h = W @ h[t-1] + x\ny = h\nloss = y * tanh(d) + relu(d) / d + log(d) * sqrt(y * d ** 0.5)"), "W")
 
 
-@pytest.mark.parametrize("goal", ["W_h", "W_x", "b_h"])
-def test_vectors_of_any_size(coq: None, goal: str) -> None:
-    found = accepted(unroll("elman", form="matrix"), goal)
-    assert f"dL_d{goal}" in found.theorems
+def test_vectors_of_any_size(coq: None) -> None:
+    assert "dL_dW_h" in accepted(unroll("elman", form="matrix"), "W_h").theorems
 
 
 CASES = [
@@ -220,7 +218,7 @@ def test_what_has_no_certificate_in_matrix_form(text: str, said: str) -> None:
 
 @pytest.mark.parametrize("choice", [{"loss": "cross-entropy"}, {"output_activation": "softmax"}])
 def test_losses_without_a_certificate_in_matrix_form(choice: dict[str, str]) -> None:
-    with pytest.raises(InputError, match="no certificate in matrix form yet: .*use the scalar form"):
+    with pytest.raises(InputError, match=r"no certificate in matrix form yet: .*use the scalar form"):
         coq_certificate(unroll("elman", form="matrix", **choice))
 
 
@@ -264,7 +262,8 @@ NAMES_OF_A_CELL = "qW qV qb qa qh qk x d y l".split()
 def test_no_name_of_a_cell_is_one_that_the_text_uses() -> None:
     """Every word of a certificate that is not made of the cell's names is kept from cells."""
     deep = "\n".join([
-        "qa = qW @ qh[t-1] + qV @ qh[t-2] + x + tanh(qk[t-1]) + qb", "qh = sigma(qa) + exp(qa[t-1]) * qh[t-1] ** 0.5 + relu(qa)",
+        "qa = qW @ qh[t-1] + qV @ qh[t-2] + x + tanh(qk[t-1]) + qb",
+        "qh = sigma(qa) + exp(qa[t-1]) * qh[t-1] ** 0.5 + relu(qa)",
         "qk = log(qh) + sqrt(qa) / (1 + qa) + sin(qa) + softplus(qa) * cos(qa) + logistic(qh)", "y = sigma(qk)",
     ])  # fmt: skip
     plain, used = "qh = qW @ qh[t-1] + x\ny = tanh(qh)", set[str]()
@@ -385,9 +384,9 @@ def test_the_file_defines_the_network_written_by_hand(cell: str, form: str) -> N
 @pytest.mark.parametrize(("form", "cell"), FORMS)
 def test_the_loss_of_the_file_is_the_one_by_hand(cell: str, form: str) -> None:
     every, last = (
-        coq_certificate(unroll(cell, form=form, activation="tanh", output_activation="logistic", loss="squared", losses=losses)).text
+        coq_certificate(unroll(cell, form=form, losses=losses, loss="squared", output_activation="logistic")).text
         for losses in ("all", "last")
-    )  # fmt: skip
+    )
     found, p, x, d = forward_of(cell, every, form, 3)
     assert found.loss(3) == pytest.approx(networks.loss(cell, p, x, d).real, rel=1e-12)
     assert forward_of(cell, last, form, 3)[0].loss(3) == pytest.approx(
@@ -403,7 +402,7 @@ MISTAKEN = {  # each with its derivative would be accepted by Coq
     "the state before the last": (re.compile(r"past 0%nat (\(?)h"), r"past 1%nat \1h"),
     "a quantity twice": (re.compile(r"(Definition value .*? := )at_step p t 0 N"), r"\g<1>2 * at_step p t 0 N"),
     "a step more": (re.compile(r"(:= run \(initial p\) \(step p\)) t k"), r"\1 (t + 1) k"),
-    "another recursion": ("| O => step (S s) (run initial step s) N", "| O => step s (run initial step s) N"),
+    "another recursion": ("| O => step (S s) (run initial step s) N", "| O => step (S s) initial N"),
 }
 
 
@@ -426,6 +425,7 @@ def twice_the_loss(text: str) -> str:
     )
 
 
+@pytest.mark.slow
 def test_coq_alone_would_not_notice(coq: None) -> None:
     text = twice_the_loss(coq_certificate("elman", "W_h").text)
     assert text.count("(2 * ell t y)") == text.count("(2 * ell' t y)") == 1
@@ -452,6 +452,7 @@ def test_a_consistently_spoiled_model_is_not_the_network(line: str, spoiled: str
     assert any(found.step(t)["y"] != pytest.approx(known["y"].real.item()) for t, known in enumerate(expected, start=1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("losses", ["all", "last"])
 def test_the_recursion_of_the_numbers_of_paths_is_exact(coq: None, losses: str) -> None:
     """In matrix form for all sizes; a spoiled recursion is refused."""

@@ -1,4 +1,4 @@
-r"""The theorem about the functions that are meant: Coq's own tanh, exp, … in the place of any with the right derivatives.
+r"""The theorem about the functions that are meant: Coq's own tanh, exp, … in the place of any with their derivatives.
 
 A certificate proves its theorems in a section, for any sizes and functions. What is defined there takes, once the
 section is closed, those of its variables that it depends on; here they are read off the text, in their order.

@@ -117,7 +117,8 @@ def recursion(place: str = "", bound: str = "") -> list[str]:
         "",
         f"Theorem path_recursion : {every},",
         f"  length (paths_of{place} t N) = ((if enters{place} t N then 1 else 0) + list_sum (map (fun row =>",
-        f"    let (M, k) := (row : name * nat) in if k <? t then length (paths_of{place} (t - k) M) else 0) (rows N)))%nat.",
+        f"    let (M, k) := (row : name * nat) in if k <? t then length (paths_of{place} (t - k) M) else 0)"
+        " (rows N)))%nat.",
         f"Proof. intros{place} t N. exact ({general} t N). Qed.",
         "",
         "(* The number of paths from N, k steps back from step t. *)",

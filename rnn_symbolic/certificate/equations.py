@@ -27,11 +27,11 @@ STRUCTURE = (
     "depth_height depth_rows depth_heads heads_rows only_loss initial_slope steps_range counts every_quantity paths_of "
     "three_steps double_sum steps L regular local is_loss loss_paths_of path_count path_recursion adjoint_of "
     "adjoint_equals_paths number_of number_rows ways next_ways before_t ways_L path_numbers path_list rows_once "
-    "Certificate B C E P IH In_T In_t Some Total head sooner"
+    "Certificate B C E F P IH In_T In_t Some Total head sooner"
 ).split()
 """Names of the generated text that belong to no quantity."""
 
-COMPONENTS = "i r c F J In_rows In_heads Here Inside proper proper_rows with_same".split()
+COMPONENTS = "i r c J In_rows In_heads Here Inside proper proper_rows with_same".split()
 """What is taken besides in matrix form: the indices."""
 
 Naming = Callable[[Quantity], str]

@@ -331,7 +331,7 @@ class Goal:
         once = "constructor; [intros []|constructor]" if last else "apply seq_NoDup"
         return "\n".join(
             [
-                "(* The adjoint of the quantity M at step t: its share in L and what its heads pass back, by their rows. *)",
+                "(* The adjoint of M at step t: its share in L, and what its heads pass back by their rows. *)",
                 "Definition adjoint_of (p : point) (T t : nat) (M : name) : R :=",
                 "  adjoint (weight p) depth height T (steps T) heads is_loss t M.",
                 "",

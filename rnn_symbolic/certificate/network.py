@@ -256,10 +256,10 @@ Proof. intros N M I. destruct N; in_rows I. Qed.
 Lemma depth_heads : forall M N, In (N, 0%nat) (heads M) -> (depth M < depth N)%nat.
 Proof. intros M N I. destruct M; in_rows I. Qed.
 
-Lemma heads_rows : forall f : name -> name -> nat -> R,
-  over names (fun N => over (rows N) (fun row => let (M, k) := row in f N M k)) =
-  over names (fun M => over (heads M) (fun head => let (N, k) := head in f N M k)).
-Proof. intros f. unfold names, over. cbn [map sum rows heads]. ring. Qed.
+Lemma heads_rows : forall F : name -> name -> nat -> R,
+  over names (fun N => over (rows N) (fun row => let (M, k) := row in F N M k)) =
+  over names (fun M => over (heads M) (fun head => let (N, k) := head in F N M k)).
+Proof. intros F. unfold names, over. cbn [map sum rows heads]. ring. Qed.
 
-Lemma only_loss : forall f : name -> R, over names (fun N => if is_loss N then f N else 0) = f {loss}.
-Proof. intros f. unfold names, over. cbn [map sum is_loss]. ring. Qed."""
+Lemma only_loss : forall F : name -> R, over names (fun N => if is_loss N then F N else 0) = F {loss}.
+Proof. intros F. unfold names, over. cbn [map sum is_loss]. ring. Qed."""

@@ -37,7 +37,8 @@ WORDS = frozenset(
     R O S I nat list bool true false pair fst snd app map seq cons nil length In eq le lt not and or length NoDup
     sin cos exp ln sqrt tanh logistic softplus relu Concrete cosh sinh pow Rpower INR IZR PI Rabs Rmax Rmin Rinv
     Ropp Rplus Rmult True False conj or_introl or_intror eq_refl le_n le_n_S proj1 proj2 seq_NoDup in_seq app_nil_r Nat
-    list_sum list_sum_app map_app map_ext_in seq_S flat_map plus existsb fold_right derivable_pt_lim uniqueness_limite FunctionalExtensionality
+    list_sum list_sum_app map_app map_ext_in seq_S flat_map plus existsb fold_right derivable_pt_lim
+    uniqueness_limite FunctionalExtensionality
     s t z p u v k j N M D T H past row derive same not_zero sigma ell
     Admitted admit give_up Axioms Parameters Conjecture Unset Load Redirect Extraction Declare Cd Print Eval""".split()
 )

@@ -299,7 +299,7 @@ class VectorGoal(Goal):
             f"    (fun t N D => local p{place} T t N D{given}) t N Here Range).",
             "Qed.",
             "",
-            "(* The adjoint of the quantity M at step t: its share in L and what its heads pass back, by their rows. *)",
+            "(* The adjoint of M at step t: its share in L, and what its heads pass back by their rows. *)",
             "Definition adjoint_of (p : point) (T t : nat) (M : name) : R :=",
             "  adjoint (weight p) depth height T (steps T) heads is_loss t M.",
             "",

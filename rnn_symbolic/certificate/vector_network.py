@@ -35,7 +35,8 @@ class VectorNetwork(Network):
         for e in found[:-1]:
             if not e.index:
                 raise NotDerivable(
-                    f"{e.name} is a number beside vectors, which has no certificate in matrix form yet; use the scalar form"
+                    f"{e.name} is a number beside vectors, which has no certificate in matrix form yet; use the scalar "
+                    f"form"
                 )
         return found
 

@@ -114,7 +114,7 @@ class Ways:
         naming |= {(q.name, lag): self.called(q.name, lag) for q, lag in self.kept}
         loss = self.called(self.quantities[-1].name)
         new = [self.called(q.name, lag - 1) for q, lag in self.kept]
-        state, new = ", ".join([*kept, "ways_L"]), ", ".join([*new, loss if self.last else f"ways_L + {loss}"])
+        state = ", ".join([*kept, "ways_L"])
         pattern = f"'({state})" if kept else state
         kind = " * ".join(["nat"] * (len(kept) + 1))
         what = "from each component, added up" if any(q.size for q in self.quantities) else "from each quantity"
@@ -123,7 +123,7 @@ class Ways:
             f"Definition next_ways (t : nat) (before_t : {kind}) : {kind} :=",
             f"  let {pattern} := before_t in",
             *(f"  let {self.called(q.name)} := ({self._sum(q, 't', naming)})%nat in" for q in self.quantities),
-            f"  ({new})%nat.",
+            f"  ({', '.join([*new, loss if self.last else f'ways_L + {loss}'])})%nat.",
             "",
             f"Fixpoint ways (t : nat) : {kind} :=",
             f"  match t with O => ({', '.join(['0'] * (len(kept) + 1))})%nat | S s => next_ways t (ways s) end.",
@@ -160,10 +160,10 @@ class Ways:
     def _step(self, q: Counted) -> list[str]:
         """The numbers of one quantity at the next step."""
         by_name = {other.name: other for other in self.quantities}
-        naming, later = (
-            {(o.name, lag): self.counted(o, *at(lag)) for o in self.quantities for lag in self._lags}
-            for at in (lambda lag: ("t", lag - 1) if lag else ("(S t)", 0), lambda lag: ("(S t)", lag))
-        )
+        places = [(other, lag) for other in self.quantities for lag in self._lags]
+        # as the step before knows them, and as the rows have them: Coq sees that both are the same
+        naming = {(o.name, lag): self.counted(o, *(("t", lag - 1) if lag else ("(S t)", 0))) for o, lag in places}
+        later = {(o.name, lag): self.counted(o, "(S t)", lag) for o, lag in places}
         own = Counted(q.name, q.entered, (), q.size, q.all_enter)
         enters = f"(if enters{self.place} (S t) ({q.name}{' i' if q.size else ''}) then 1 else 0)"
         summed = f"tally {q.size} (fun i => {enters})%nat" if q.size else enters
@@ -188,7 +188,8 @@ class Ways:
         return [
             *lines,
             f"    rewrite (tally_ext {q.size} _ (fun i => {' + '.join([enters, *parts])})%nat);",
-            f"      [rewrite ?tally_plus, ?tally_const, {mentioned}; lia | intros i; rewrite number_rows; {through}]. }}",
+            f"      [rewrite ?tally_plus, ?tally_const, {mentioned}; lia|].",
+            f"    intros i; rewrite number_rows; {through}. }}",
         ]
 
     @property
@@ -201,7 +202,8 @@ class Ways:
         inside = " Inside" if self.inside else ""
         lines = [
             "(* The number of paths from L, for every T. *)",
-            f"Theorem path_count :{self._every} forall T, {self.inside}{some}length ({self.paths}{self.place} T) = {value}.",
+            f"Theorem path_count :{self._every} forall T, {self.inside}{some}",
+            f"  length ({self.paths}{self.place} T) = {value}.",
             "Proof.",
             f"  intros{self.place} T{inside}{has}. rewrite (counts{self.place} T{inside}).",
         ]
