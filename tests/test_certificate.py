@@ -343,7 +343,30 @@ FUNCTIONS = {
 SCALAR = {**FUNCTIONS, "ell": lambda t: lambda y: loss_of(t, [y])}
 VECTORS = {"n_x": 2, "n_h": 3, "n_y": 2, "n_s": 4}
 MATRIX = {**FUNCTIONS, "ell": lambda t: lambda y: loss_of(t, [y(i) for i in range(VECTORS["n_y"])])}
-FORMS = [(form, cell) for form in ("scalar", "matrix") for cell in sorted(networks.CELLS)]
+
+
+def pascanu(p: Any, x: Any, was: Any, f: Any, g: Any) -> dict[str, Any]:
+    a = networks.apply(p["W_h"], f(was[-1]["a"])) + networks.apply(p["W_x"], x) + p["b_h"]
+    return {"a": a, "y": a}
+
+
+def d2l(p: Any, x: Any, was: Any, f: Any, g: Any) -> dict[str, Any]:
+    h = networks.apply(p["W_x"], x) + networks.apply(p["W_h"], was[-1]["h"])
+    return {"h": h, "y": networks.apply(p["W_y"], h)}
+
+
+FURTHER = {
+    "pascanu": networks.Cell(pascanu, {"a": "n_h"}, networks.matrices("W_h h h, W_x h x, b_h h"), output="identity"),
+    "d2l": networks.Cell(d2l, {"h": "n_h"}, networks.matrices("W_h h h, W_x h x, W_y y h"), output="identity"),
+}
+FORMS = [(form, cell) for form in ("scalar", "matrix") for cell in BUILT_IN if (form, cell) != ("matrix", "pascanu")]
+
+
+@pytest.fixture(autouse=True)
+def further_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Built-in cells that no other test has by hand."""
+    for name, cell in FURTHER.items():
+        monkeypatch.setitem(networks.CELLS, name, cell)
 
 
 def forward_of(cell: str, text: str, form: str, T: int = 4) -> tuple[CoqForward, networks.Point, Any, Any]:
