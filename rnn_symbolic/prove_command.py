@@ -38,6 +38,9 @@ def add_prove(commands: Any) -> Parser:
     parser.add_argument("--verify", action="store_true", help="compare with SymPy as well; exit 1 if anything differs")
     parser.add_argument("--coq", action="store_true", help="write the theorem and its proof as a file for Coq")
     parser.add_argument("--check", action="store_true", help="let coqc check that proof; exit 1 if it is refused")
+    parser.add_argument(
+        "--concrete", action="store_true", help="with --coq or --check: also about Coq's own tanh, exp, … (more axioms)"
+    )
     parser.add_argument("--seed", type=whole_number(0), help="the random points of the checks (0)")
     parser.set_defaults(to=None)  # a file for Coq has one format: was another asked for?
     return parser
@@ -88,7 +91,7 @@ def _certificate(args: argparse.Namespace) -> Outcome:
             f"a certificate is about a parameter or an initial state, and {goal} is an input; choose one of {known}, "
             "or leave out --coq and --check: 'prove x_s' prints the proof for the input of any step"
         )
-    certificate = coq_certificate(model, goal)
+    certificate = coq_certificate(model, goal, concrete=args.concrete)
     if not args.check:
         return certificate.text, 0
     verdict = check_certificate(certificate)
@@ -111,6 +114,8 @@ def _document(args: argparse.Namespace) -> Outcome:
     args.to = args.to or "latex"
     if args.standalone and args.to != "latex":
         raise InputError(f"--standalone is a LaTeX document; it does not go with --to {args.to}")
+    if args.concrete:
+        raise InputError("--concrete is about a file for Coq; it goes with --coq or --check")
     if args.steps is not None:
         args.notes.append("--steps changes nothing: the proof is for every T")
     model = model_of(args, 3)

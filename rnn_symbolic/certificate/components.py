@@ -86,7 +86,8 @@ class ComponentWriter(Writer):
     def _refuse_nested(self, inner: Expression) -> None:
         if self.index == "j" or _sums(inner):
             raise NotDerivable(
-                "a matrix within a sum over components has no certificate yet; give it a name of its own"
+                "a matrix within a sum over components has no certificate in matrix form yet; use the scalar form, or "
+                "give it a name of its own"
             )
 
 
@@ -124,7 +125,7 @@ def component_row(edge: Edge, names: Names) -> ComponentRow:
 def _too_much(edge: Edge) -> NotDerivable:
     return NotDerivable(
         f"the row of {edge.head.name} by {edge.tail.name} has no certificate in matrix form yet: it is more than one "
-        f"weight and diagonal matrices; give its parts names of their own, or use the scalar form"
+        f"weight and diagonal matrices; use the scalar form, or give its parts names of their own"
     )
 
 
@@ -235,8 +236,8 @@ class ComponentEquation(WrittenEquation):
         found = WrittenEquation.conditions.fget(self)  # type: ignore[attr-defined]
         if any(argument in inside for _, argument in found):
             raise NotDerivable(
-                f"the equation of {self.name} applies a matrix or a sum to a function that needs a condition; give the "
-                f"function's value a name of its own"
+                f"the equation of {self.name} has no certificate in matrix form yet: it applies a matrix or a sum to a "
+                f"function that needs a condition; use the scalar form, or give the function's value a name of its own"
             )
         return tuple(found)
 

@@ -3,7 +3,7 @@ r"""How many paths there are: statements about the length of the actual list, an
     |paths(N, t)|  =  [N mentions the goal at step t]  +  Σ over the rows (M, k) of N with k < t of |paths(M, t − k)|
 
 The recursion holds for every table. Where its solution is α t + β (the cells with one way from step to step), the
-closed form is proved as well: T (T + 1)/2 paths to W_x. Elsewhere the numbers for small T stand beside the recursion.
+closed form is proved: T (T + 1)/2 paths to W_x. Elsewhere the number of paths from L is a linear recursion (`ways`).
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from rnn_symbolic.certificate.ways import Counted, Passed, Ways
+
 if TYPE_CHECKING:
     from rnn_symbolic.certificate.goals import Goal
-
-MAX_LISTED = 3_000
-"""How many paths Coq lists to count them for small T."""
-MAX_STEPS = 6
 
 Node = tuple[str, int]
 """A quantity, by its name in the cell, and its step."""
@@ -71,6 +69,24 @@ class Count:
             found[name] = (slope, start)
         return found
 
+    @property
+    def ways(self) -> Ways:
+        """The recursion of these numbers."""
+        goal, network = self.goal, self.goal.network
+        return Ways(
+            tuple(
+                Counted(
+                    e.name,
+                    tuple(map(goal.enters_at, goal.entries(e))),
+                    tuple(Passed(network.names[tail], lag) for tail, lag in self.rows[name]),
+                )
+                for name, e in network.quantities.items()
+            ),
+            network.names,
+            paths=goal.paths,
+            last=network.model.losses == "last",
+        )
+
     def listing(self, name: str, t: int) -> Iterator[tuple[Node, ...]]:
         """The paths from a quantity at a step, in the order of Coq's list."""
         if self.enters(name, t):
@@ -81,36 +97,63 @@ class Count:
 
 
 def counting(goal: Goal) -> str:
-    """The recursion, and the closed form or the numbers for small T."""
-    recursion = [
-        "(* The paths from N at step t, and their number: a recursion over the rows. *)",
-        "Definition paths_of (t : nat) (N : name) : list (path name) := paths rows enters depth height t N.",
-        "",
-        "Theorem path_recursion : forall t N,",
-        "  length (paths_of t N) = ((if enters t N then 1 else 0) + list_sum (map (fun row =>",
-        "    let (M, k) := (row : name * nat) in if k <? t then length (paths_of (t - k) M) else 0) (rows N)))%nat.",
-        "Proof. intros t N. exact (paths_length name rows enters depth height depth_height depth_rows t N). Qed.",
-        "",
-    ]
+    """The recursion, and the number of paths from L: as a closed form, or by the numbers of the steps before."""
     count = Count(goal)
     affine = count.affine()
-    return "\n".join(recursion + (_numbers(goal, count) if affine is None else _closed(goal, affine)))
+    if affine is not None:
+        return "\n".join([*recursion(), *_closed(goal, affine)])
+    ways = count.ways
+    return "\n".join([*recursion(), ways.text(), "", ways.small()])
 
 
-def _numbers(goal: Goal, count: Count) -> list[str]:
-    """The length of the list for T = 1, 2, …"""
-    steps = 1
-    if count.total(steps) > MAX_LISTED:
-        return ["(* Too many paths to be listed one by one. *)"]
-    while steps < MAX_STEPS and count.total(steps + 1) <= MAX_LISTED:
-        steps += 1
-    numbers = "; ".join(str(count.total(t)) for t in range(1, steps + 1))
+def recursion(place: str = "", bound: str = "") -> list[str]:
+    """The number of paths from any quantity: a recursion over the rows; ``place`` are the indices of an entry."""
+    every = f"forall{place} t N"
+    general = f"paths_length name rows (enters{place}) depth height depth_height depth_rows"
     return [
-        "(* The number of paths from L, for small T. *)",
-        "Theorem path_count :",
-        f"  map (fun T => length ({goal.paths} T)) (seq 1 {steps}) = [{numbers}]%nat.",
-        "Proof. vm_compute. reflexivity. Qed.",
+        "(* The paths from N at step t, and their number: a recursion over the rows. *)",
+        f"Definition paths_of{bound} (t : nat) (N : name) : list (path name) :=",
+        f"  paths rows (enters{place}) depth height t N.",
+        "",
+        f"Theorem path_recursion : {every},",
+        f"  length (paths_of{place} t N) = ((if enters{place} t N then 1 else 0) + list_sum (map (fun row =>",
+        f"    let (M, k) := (row : name * nat) in if k <? t then length (paths_of{place} (t - k) M) else 0)"
+        " (rows N)))%nat.",
+        f"Proof. intros{place} t N. exact ({general} t N). Qed.",
+        "",
+        "(* The number of paths from N, k steps back from step t. *)",
+        f"Definition number_of{bound} (t k : nat) (N : name) : nat := number rows (enters{place}) depth height t k N.",
+        "",
+        f"Lemma number_rows : {every}, number_of{place} (S t) 0 N =",
+        f"  ((if enters{place} (S t) N then 1 else 0) + through (number_of{place} (S t)) (rows N))%nat.",
+        f"Proof. intros{place} t N. exact ({general} (S t) N). Qed.",
+        "",
     ]
+
+
+def all_paths(goal: Goal) -> str:
+    """The theorem that the list from L holds every path, each once."""
+    place, last = goal.place, goal.network.model.losses == "last"
+    once = "constructor; [intros []|constructor]" if last else "apply seq_NoDup"
+    table = f"rows (enters{place}) depth height"
+    return "\n".join(
+        [
+            "Lemma rows_once : forall N, NoDup (rows N).",
+            "Proof. intros N. destruct N; unfold rows; no_row_twice. Qed.",
+            "",
+            "(* The list has every path from L to an entry, and each once. *)",
+            f"Theorem path_list : {f'forall {goal.bound.strip()}, ' if place else ''}forall T,",
+            f"  NoDup ({goal.paths}{place} T) /\\",
+            f"  forall p, In p ({goal.paths}{place} T) <->",
+            f"    exists t, In t (steps T) /\\ is_path rows (enters{place}) t {goal.loss} p.",
+            "Proof.",
+            f"  intros{place} T. split.",
+            f"  - apply (loss_paths_once name {table} {goal.loss} (steps T)); [exact rows_once|].",
+            f"    unfold steps. {once}.",
+            f"  - exact (loss_paths_complete name {table} depth_height depth_rows {goal.loss} (steps T)).",
+            "Qed.",
+        ]
+    )
 
 
 def _times(slope: int, factor: str) -> str:
@@ -126,13 +169,15 @@ def _closed(goal: Goal, affine: dict[str, tuple[int, int]]) -> list[str]:
         for name, (slope, start) in affine.items()
     ]
     claim = " /\\\n  ".join(claims)
-    earlier = " & ".join(f"B_{equations[name].name}" for name in affine)
+    names = network.names
+    earlier = " & ".join(names.made("B", equations[name].name) for name in affine)
     lines = [f"Lemma counts : forall t,\n  {claim}.", "Proof.", f"  induction t as [|t ({earlier})]."]
     for step in ("1", "S (S t)"):
         lines.append("  - (* step 1 *)" if step == "1" else "  - (* the next step *)")
         for name, (slope, start) in affine.items():
             c = equations[name].name
-            lines.append(f"    assert (C_{c} : length (paths_of ({step}) {c}) = ({slope} * ({step}) + {start})%nat)")
+            number = names.made("C", c)
+            lines.append(f"    assert ({number} : length (paths_of ({step}) {c}) = ({slope} * ({step}) + {start})%nat)")
             lines.append("      by (rewrite path_recursion; unfold list_sum;")
             lines.append("          cbn [rows map fold_right enters Nat.ltb Nat.leb Nat.sub]; lia).")
         lines.append("    repeat split; assumption.")

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from rnn_symbolic.cells import Cell
 from rnn_symbolic.certificate.checker import theorems_of
+from rnn_symbolic.certificate.concrete import concrete_theorem
 from rnn_symbolic.certificate.double_sum import double_sum, has_double_sum
 from rnn_symbolic.certificate.goals import Goal
 from rnn_symbolic.certificate.network import Network
 from rnn_symbolic.certificate.spelled import INSTANCE, has_instance, spelled_out
-from rnn_symbolic.certificate.terms import theory
-from rnn_symbolic.certificate.vector_counting import vector_counting
+from rnn_symbolic.certificate.terms import concrete_theory, theory
+from rnn_symbolic.certificate.vector_counting import small_numbers
 from rnn_symbolic.certificate.vector_goals import VectorGoal
 from rnn_symbolic.certificate.vector_network import VectorNetwork
 from rnn_symbolic.errors import InputError
@@ -35,11 +36,14 @@ class Certificate:
         return self.text
 
 
-def coq_certificate(source: str | Cell | Model = "elman", goal: str = "") -> Certificate:
+def coq_certificate(source: str | Cell | Model = "elman", goal: str = "", *, concrete: bool = False) -> Certificate:
     """The file that proves dL/dgoal = Σ over paths for every T; ``goal`` is a parameter or an initial state.
 
     Without a goal it is the first parameter. Only the cell's local lemmas are made here, from the rows of
     ``model.table``; the theorem that they are put into is written by hand and the same for all cells.
+
+    The functions of the cell are any with the right derivatives; with ``concrete`` a further theorem puts Coq's own
+    tanh, exp, … in their place, which are built on more axioms.
 
     >>> certificate = coq_certificate("elman", "W_x")
     >>> certificate.theorem, certificate.theorems[-4:]
@@ -51,10 +55,7 @@ def coq_certificate(source: str | Cell | Model = "elman", goal: str = "") -> Cer
     quantity = model.resolve(goal) if goal else (model.parameters or model.initial_states)[0]
     found = VectorGoal(VectorNetwork(model), quantity) if model.form == "matrix" else Goal(Network(model), quantity)
     network = found.network
-    parts = [
-        _heading(model, found),
-        theory().rstrip(),
-        *(["Require FunctionalExtensionality."] if model.form == "matrix" else []),
+    section = [
         _title("The cell"),
         "Set Primitive Projections.  (* a point is equal to the record of its fields *)",
         "Section Certificate.",
@@ -69,12 +70,19 @@ def coq_certificate(source: str | Cell | Model = "elman", goal: str = "") -> Cer
         found.text(),
         "" if model.form == "matrix" else spelled_out(found),
         double_sum(found) if model.form == "scalar" and has_double_sum(found) else "",
+    ]
+    parts = [
+        _heading(model, found),
+        theory().rstrip(),
+        *([concrete_theory()] if concrete else []),
+        *(["Require FunctionalExtensionality."] if model.form == "matrix" else []),
+        *section,
         "End Certificate.",
     ]
     if isinstance(found, VectorGoal):
-        parts.append(vector_counting(found))
-    if network.functions:
-        parts.append(network.concrete(found.theorem))
+        parts.append(small_numbers(found))
+    if concrete:
+        parts.append(concrete_theorem(found, "\n\n".join(section)))
     if model.form == "scalar" and has_instance(found):
         parts.append(INSTANCE)
     lines = "\n\n".join(part.rstrip() for part in parts if part).splitlines()

@@ -26,11 +26,12 @@ STRUCTURE = (
     "Reg Range Tails point name names rows heads depth height weight enters entry before step initial at_step value "
     "depth_height depth_rows depth_heads heads_rows only_loss initial_slope steps_range counts every_quantity paths_of "
     "three_steps double_sum steps L regular local is_loss loss_paths_of path_count path_recursion adjoint_of "
-    "adjoint_equals_paths"
+    "adjoint_equals_paths number_of number_rows ways next_ways before_t ways_L path_numbers path_list rows_once "
+    "Certificate B C E F P IH In_T In_t Some Total head sooner"
 ).split()
 """Names of the generated text that belong to no quantity."""
 
-COMPONENTS = "i r c F J Here Inside proper proper_rows with_same".split()
+COMPONENTS = "i r c J In_rows In_heads Here Inside proper proper_rows with_same".split()
 """What is taken besides in matrix form: the indices."""
 
 Naming = Callable[[Quantity], str]
@@ -187,7 +188,8 @@ def written_equations(model: Model) -> tuple[WrittenEquation, ...]:
     """Every equation of the model with its rows; one set of identifiers for all."""
     if model.losses == "mean":
         raise NotDerivable("a certificate is for L = the sum of the losses or the last; the mean is 1/T times the sum")
-    names = CoqNames([*STRUCTURE, *(COMPONENTS if model.form == "matrix" else ())])
+    sizes = [size for shape in model.names.values() for size in shape]
+    names = CoqNames([*STRUCTURE, *([*COMPONENTS, *sizes] if model.form == "matrix" else ())])
     known = [*model.cell.parameters, "x", "d", *(e.target.name for e in model.definitions)]
     for name in (*known, *map(str, model.initial_states)):
         names[name]

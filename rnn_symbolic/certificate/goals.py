@@ -6,10 +6,11 @@ it reads into its own by the rows of the table (`local`). Everything else is the
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from rnn_symbolic.certificate.counting import counting
+from rnn_symbolic.certificate.counting import all_paths, counting
 from rnn_symbolic.certificate.equations import WrittenEquation
 from rnn_symbolic.certificate.network import Network
 from rnn_symbolic.errors import InputError, NotDerivable
@@ -63,6 +64,21 @@ class Goal:
         return f"({self.name} p)"
 
     @property
+    def place(self) -> str:
+        """The indices of an entry: none of a number."""
+        return ""
+
+    @property
+    def bound(self) -> str:
+        """The indices as bound variables."""
+        return ""
+
+    @property
+    def inside(self) -> str:
+        """That the entry exists, as a hypothesis."""
+        return ""
+
+    @property
     def back(self) -> int:
         """0 for h_0, 1 for h_{−1}."""
         return -(self.quantity.step or 0)
@@ -88,13 +104,26 @@ class Goal:
             raise InputError(f"L does not depend on {self.quantity}: there is no path to it")
         return found
 
+    def otherwise(self, steps: Iterable[tuple[int | None, ...]]) -> str:
+        """The last case of a definition by quantity and step, where the others leave anything; for `str.format`."""
+        every = sum(None in each for each in steps) == len(self.network.equations)
+        return "" if every else "  | _, _ => {}\n"
+
     # -- text -------------------------------------------------------------------------------------------------
 
     def text(self) -> str:
         """Definitions, local lemmas and theorems."""
         locals_ = [self._local(e) for e in self.network.equations]
         return "\n\n".join(
-            [self._definitions(), *locals_, self._main(), counting(self), self._every(), self._adjoint()]
+            [
+                self._definitions(),
+                *locals_,
+                self._main(),
+                counting(self),
+                all_paths(self),
+                self._every(),
+                self._adjoint(),
+            ]
         )
 
     def _definitions(self) -> str:
@@ -104,6 +133,7 @@ class Goal:
             for name in network.fields
         )
         enters, entry, before = "", "", ""
+        otherwise = self.otherwise(tuple(step for step, _ in rows) for rows in self.enters_of.values())
         for name, rows in self.enters_of.items():
             for step, row in rows:
                 when = "_" if step is None else f"{step}%nat"
@@ -120,9 +150,9 @@ class Goal:
                 "",
                 f"(* Where the equations mention {self.name}, and their immediate partial by it. *)",
                 "Definition enters (t : nat) (N : name) : bool :=",
-                f"  match N, t with\n{enters}  | _, _ => false\n  end.",
+                f"  match N, t with\n{enters}{otherwise.format('false')}  end.",
                 "Definition entry (p : point) (t : nat) (N : name) : R :=",
-                f"  match N, t with\n{entry}  | _, _ => 0\n  end.",
+                f"  match N, t with\n{entry}{otherwise.format('0')}  end.",
                 "",
                 "(* The derivatives of the initial states. *)",
                 "Definition before (k : nat) (N : name) : R :=",
@@ -180,14 +210,15 @@ class Goal:
         premises = [tail.proof for tail in tails.values()]
         if e.conditions:
             asked = [w for w in network.equations if w.conditions]
-            names = " & ".join(f"Ok_{w.name}" for w in asked)
+            holds = network.names.made("Ok", e.name)
+            names = " & ".join(network.names.made("Ok", w.name) for w in asked)
             one = (
                 f"assert ({names} := Reg (S t) Range)"
                 if len(asked) == 1
                 else f"destruct (Reg (S t) Range) as ({names})"
             )
             lines.append(f"  {one}.")
-            premises.append(f"Ok_{e.name}")
+            premises.append(holds)
         rows = [f"{network.row_at(e, edge)} p (S t) * {tails[edge.tail].rate}" for edge in e.edges]
         lines.append("  apply dlim_eq with\n    (" + " +\n     ".join(rows or ["0"]) + ").")
         arguments = ["(S t)"] if e.needs_step else []
@@ -300,7 +331,7 @@ class Goal:
         once = "constructor; [intros []|constructor]" if last else "apply seq_NoDup"
         return "\n".join(
             [
-                "(* The derivative of L by the quantity M at step t, by recursion backwards through time. *)",
+                "(* The adjoint of M at step t: its share in L, and what its heads pass back by their rows. *)",
                 "Definition adjoint_of (p : point) (T t : nat) (M : name) : R :=",
                 "  adjoint (weight p) depth height T (steps T) heads is_loss t M.",
                 "",

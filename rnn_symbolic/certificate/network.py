@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from rnn_symbolic.certificate.equations import WrittenEquation, written_equations
-from rnn_symbolic.certificate.functions import CoqFunction, functions_in, variables
+from rnn_symbolic.certificate.functions import PRIME, CoqFunction, functions_in, variables
 from rnn_symbolic.certificate.terms import CoqNames
 from rnn_symbolic.expressions import Call, Expression, Quantity, StepLoss, walk
 from rnn_symbolic.model import Model
@@ -59,6 +59,12 @@ class Network:
         sigma = any(isinstance(node, Call) and node.function == "sigma" for node in nodes)
         return (*(("sigma",) if sigma else ()), *(("ell",) if any(isinstance(n, StepLoss) for n in nodes) else ()))
 
+    @property
+    def abstract_types(self) -> dict[str, str]:
+        """These functions and their derivatives, with their types."""
+        kinds = {"sigma": "R -> R", "ell": "nat -> R -> R"}
+        return {name + prime: kinds[name] for name in self.abstract for prime in ("", PRIME)}
+
     @cached_property
     def functions(self) -> tuple[CoqFunction, ...]:
         """The functions of the cell that are not abstract, but for relu."""
@@ -68,22 +74,6 @@ class Network:
     def sizes(self) -> tuple[str, ...]:
         """The sizes of vectors, by name."""
         return ()
-
-    @property
-    def binder(self) -> str:
-        """The sizes as bound variables."""
-        return f" ({' '.join(self.sizes)} : nat)" if self.sizes else ""
-
-    def concrete(self, theorem: str) -> str:
-        """The theorem with Coq's own functions in the place of any."""
-        own = [*variables(self.functions).values(), *(function.proof for function in self.functions if function.proof)]
-        return "\n".join(
-            [
-                "(* The same for the functions that are meant: those of the standard library. *)",
-                f"Definition {theorem}_concrete{self.binder} :=",
-                f"  {theorem} {' '.join([*self.sizes, *own])}.",
-            ]
-        )
 
     @property
     def conditional(self) -> bool:
@@ -266,10 +256,10 @@ Proof. intros N M I. destruct N; in_rows I. Qed.
 Lemma depth_heads : forall M N, In (N, 0%nat) (heads M) -> (depth M < depth N)%nat.
 Proof. intros M N I. destruct M; in_rows I. Qed.
 
-Lemma heads_rows : forall f : name -> name -> nat -> R,
-  over names (fun N => over (rows N) (fun row => let (M, k) := row in f N M k)) =
-  over names (fun M => over (heads M) (fun head => let (N, k) := head in f N M k)).
-Proof. intros f. unfold names, over. cbn [map sum rows heads]. ring. Qed.
+Lemma heads_rows : forall F : name -> name -> nat -> R,
+  over names (fun N => over (rows N) (fun row => let (M, k) := row in F N M k)) =
+  over names (fun M => over (heads M) (fun head => let (N, k) := head in F N M k)).
+Proof. intros F. unfold names, over. cbn [map sum rows heads]. ring. Qed.
 
-Lemma only_loss : forall f : name -> R, over names (fun N => if is_loss N then f N else 0) = f {loss}.
-Proof. intros f. unfold names, over. cbn [map sum is_loss]. ring. Qed."""
+Lemma only_loss : forall F : name -> R, over names (fun N => if is_loss N then F N else 0) = F {loss}.
+Proof. intros F. unfold names, over. cbn [map sum is_loss]. ring. Qed."""

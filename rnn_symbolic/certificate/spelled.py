@@ -158,24 +158,36 @@ Proof.
 Qed.
 
 Theorem article_not_whole_loss :
-  (forall t, (1 <= t <= 3)%nat -> value square half_squared article_point t a = -1 / 2) /\\
-  derivable_pt_lim (fun z => L square half_squared (with_W_x article_point z) 3) 1 (-13 / 64) /\\
-  derivable_pt_lim (fun z => value square half_squared (with_W_x article_point z) 3 l) 1 (1 / 32) /\\
-  ~ derivable_pt_lim (fun z => L square half_squared (with_W_x article_point z) 3) 1 (1 / 32).
+  let p := article_point in
+  let value := value square half_squared in
+  let three_paths :=
+    half_squared' 3 (value p 3%nat y) * square' (value p 3%nat o) * W_y p * square' (value p 3%nat a) * x p 3%nat +
+    half_squared' 3 (value p 3%nat y) * square' (value p 3%nat o) * W_y p * square' (value p 3%nat a) *
+      W_h p * square' (value p 2%nat a) * x p 2%nat +
+    half_squared' 3 (value p 3%nat y) * square' (value p 3%nat o) * W_y p * square' (value p 3%nat a) *
+      W_h p * square' (value p 2%nat a) * W_h p * square' (value p 1%nat a) * x p 1%nat in
+  (forall t, (1 <= t <= 3)%nat -> value p t a = -1 / 2) /\\
+  three_paths = 1 / 32 /\\
+  derivable_pt_lim (fun z => value (with_W_x p z) 3%nat l) (W_x p) three_paths /\\
+  derivable_pt_lim (fun z => L square half_squared (with_W_x p z) 3) (W_x p) (-13 / 64) /\\
+  ~ derivable_pt_lim (fun z => L square half_squared (with_W_x p z) 3) (W_x p) three_paths.
 Proof.
+  intros p v three_paths.
   assert (R1 : (1 <= 1 <= 3)%nat) by lia. assert (R2 : (1 <= 2 <= 3)%nat) by lia.
   assert (R3 : (1 <= 3 <= 3)%nat) by lia.
   destruct (article_values 1 R1) as (A1 & H1 & O1 & Y1).
   destruct (article_values 2 R2) as (A2 & H2 & O2 & Y2).
   destruct (article_values 3 R3) as (A3 & H3 & O3 & Y3).
-  assert (Six : derivable_pt_lim (fun z => L square half_squared (with_W_x article_point z) 3) 1 (-13 / 64)).
+  assert (Six : derivable_pt_lim (fun z => L square half_squared (with_W_x p z) 3) (W_x p) (-13 / 64)).
   { eapply dlim_eq; [exact (article_six_paths _ _ _ _ article_point article_regular)|].
     rewrite A1, A2, A3, O1, O2, O3, Y1, Y2, Y3. cbn [W_h W_x W_y x article_point].
     unfold square', half_squared', target. field. }
-  repeat split.
+  assert (Sum : three_paths = 1 / 32).
+  { unfold three_paths, v, p. rewrite A1, A2, A3, O3, Y3. cbn [W_h W_x W_y x article_point].
+    unfold square', half_squared', target. field. }
+  split; [|split; [exact Sum|split; [|split; [exact Six|]]]].
   - intros t Range. exact (proj1 (article_values t Range)).
-  - exact Six.
   - eapply dlim_eq; [exact (article_three_paths _ _ _ _ article_point article_regular)|].
-    rewrite A1, A2, A3, O3, Y3. cbn [W_h W_x W_y x article_point]. unfold square', half_squared', target. field.
-  - intros Three. assert (E := uniqueness_limite _ _ _ _ Six Three). lra.
+    unfold three_paths, v, p. ring.
+  - intros Three. assert (E := uniqueness_limite _ _ _ _ Six Three). rewrite Sum in E. lra.
 Qed."""

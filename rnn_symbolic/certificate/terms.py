@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import cache
 from importlib.resources import files
 
-from rnn_symbolic.certificate.functions import NAMES, PRIME, coq_number, power_name
+from rnn_symbolic.certificate.functions import NAMES, PRIME, TABLE, coq_number, power_name
 from rnn_symbolic.codegen.identifiers import Identifiers
 from rnn_symbolic.errors import NotDerivable
 from rnn_symbolic.expressions import (
@@ -37,10 +37,14 @@ WORDS = frozenset(
     R O S I nat list bool true false pair fst snd app map seq cons nil length In eq le lt not and or length NoDup
     sin cos exp ln sqrt tanh logistic softplus relu Concrete cosh sinh pow Rpower INR IZR PI Rabs Rmax Rmin Rinv
     Ropp Rplus Rmult True False conj or_introl or_intror eq_refl le_n le_n_S proj1 proj2 seq_NoDup in_seq app_nil_r Nat
-    list_sum existsb fold_right derivable_pt_lim uniqueness_limite FunctionalExtensionality
+    list_sum list_sum_app map_app map_ext_in seq_S flat_map plus existsb fold_right derivable_pt_lim
+    uniqueness_limite FunctionalExtensionality
     s t z p u v k j N M D T H past row derive same not_zero sigma ell
     Admitted admit give_up Axioms Parameters Conjecture Unset Load Redirect Extraction Declare Cd Print Eval""".split()
 )
+
+
+WORD = re.compile(r"[A-Za-z_][\w']*")
 
 
 @cache
@@ -50,9 +54,16 @@ def theory() -> str:
 
 
 @cache
+def concrete_theory() -> str:
+    """The functions of the language of cells as Coq has them, with their derivatives."""
+    return files("rnn_symbolic.certificate").joinpath("concrete.v").read_text(encoding="utf-8")
+
+
+@cache
 def theory_names() -> frozenset[str]:
     """What the hand-written part defines."""
-    return frozenset(re.findall(r"^\s*(?:Lemma|Theorem|Definition|Fixpoint|Ltac) ([\w']+)", theory(), re.MULTILINE))
+    commands = r"^\s*(?:\||(?:Lemma|Theorem|Definition|Fixpoint|Inductive|Ltac)) ([A-Za-z][\w']*)"
+    return frozenset(re.findall(commands, theory(), re.MULTILINE))
 
 
 class CoqNames(Identifiers):
@@ -61,12 +72,19 @@ class CoqNames(Identifiers):
     >>> names = CoqNames()
     >>> names["W_x"], names["S"], names["t"], names["h_-1"], names.made("a", "by", "h")
     ('W_x', 'S_', 't_', 'h_m1', 'a_by_h')
+    >>> names["dL_dW"], names["power_1_2"], names["W_concrete"]
+    ('cell_dL_dW', 'cell_power_1_2', 'W_concrete_')
     """
 
     def __init__(self, reserved: Iterable[str] = ()) -> None:
-        super().__init__([*WORDS, *theory_names(), *reserved])
+        slopes = (f"{function.name}_slope" for function in TABLE.values())
+        super().__init__([*WORDS, *theory_names(), *slopes, *reserved])
 
     def fresh(self, wanted: str) -> str:
+        if re.match(r"dL_d|power_", wanted):  # the main theorem, a function of the cell
+            wanted = f"cell_{wanted}"
+        if wanted.endswith("_concrete"):
+            wanted += "_"
         return super().fresh(wanted.replace("-", "m"))
 
     def made(self, *parts: str) -> str:

@@ -96,71 +96,6 @@ Proof.
     replace ((z + k - z) / k - 1) with 0 by (field; exact Nk). destruct (Rcase_abs 0); lra.
 Qed.
 
-(* The other functions of the language of cells. The theorem about a cell is proved for any functions with the right
-   derivatives, so that it needs no more than the axioms of the real numbers; these are the functions that are meant,
-   made of the exponential function of the standard library, which is built on one axiom more. *)
-Module Concrete.
-
-Definition logistic (z : R) : R := / (1 + exp (- z)).
-Definition logistic' (z : R) : R := logistic z * (1 - logistic z).
-Definition tanh' (z : R) : R := 1 - tanh z ^ 2.
-Definition softplus (z : R) : R := ln (1 + exp z).
-Definition softplus' (z : R) : R := logistic z.
-
-Lemma logistic_slope : forall z, derivable_pt_lim logistic z (logistic' z).
-Proof.
-  intros z. assert (P := exp_pos (- z)).
-  apply dlim_eq with (-1 * / ((1 + exp (- z)) ^ 2) * (0 + exp (- z) * -1)).
-  - apply (dlim_inv (fun s => 1 + exp (- s))); [lra|].
-    apply dlim_plus; [apply dlim_const|]. apply (dlim_comp exp Ropp); [|apply derivable_pt_lim_exp].
-    apply dlim_eq with (- (1)); [exact (derivable_pt_lim_opp id z 1 (derivable_pt_lim_id z))|ring].
-  - unfold logistic', logistic. field. lra.
-Qed.
-
-Lemma tanh_slope : forall z, derivable_pt_lim tanh z (tanh' z).
-Proof.
-  intros z. assert (P : cosh z <> 0) by (unfold cosh; assert (A := exp_pos z); assert (B := exp_pos (- z)); lra).
-  apply dlim_eq with ((cosh z * cosh z - sinh z * sinh z) / Rsqr (cosh z)).
-  - exact (derivable_pt_lim_div sinh cosh z _ _ (derivable_pt_lim_sinh z) (derivable_pt_lim_cosh z) P).
-  - unfold tanh', tanh, Rsqr. field. exact P.
-Qed.
-
-Lemma softplus_slope : forall z, derivable_pt_lim softplus z (softplus' z).
-Proof.
-  intros z. assert (P := exp_pos z).
-  apply dlim_eq with (/ (1 + exp z) * (0 + exp z)).
-  - apply (dlim_comp ln (fun s => 1 + exp s)); [|apply derivable_pt_lim_ln; lra].
-    apply dlim_plus; [apply dlim_const|exact (derivable_pt_lim_exp z)].
-  - unfold softplus', logistic. rewrite exp_Ropp. field. split; lra.
-Qed.
-
-Lemma exp_slope : forall z, derivable_pt_lim exp z (exp z).
-Proof. exact derivable_pt_lim_exp. Qed.
-
-Lemma sin_slope : forall z, derivable_pt_lim sin z (cos z).
-Proof. exact derivable_pt_lim_sin. Qed.
-
-Lemma cos_slope : forall z, derivable_pt_lim cos z (-1 * sin z).
-Proof. intros z. apply dlim_eq with (- sin z); [exact (derivable_pt_lim_cos z)|ring]. Qed.
-
-Lemma ln_slope : forall z, 0 < z -> derivable_pt_lim ln z (/ z).
-Proof. exact derivable_pt_lim_ln. Qed.
-
-Lemma sqrt_slope : forall z, 0 < z -> derivable_pt_lim sqrt z (1 / 2 * / sqrt z).
-Proof.
-  intros z P. apply dlim_eq with (/ (2 * sqrt z)); [exact (derivable_pt_lim_sqrt z P)|].
-  assert (Q := sqrt_lt_R0 z P). field. lra.
-Qed.
-
-(* A power that is no whole number is that of a positive base. *)
-Definition power (e z : R) : R := Rpower z e.
-
-Lemma power_slope : forall e less, less = e - 1 -> forall z, 0 < z ->
-  derivable_pt_lim (power e) z (e * power less z).
-Proof. intros e less E z P. rewrite E. exact (derivable_pt_lim_power z e P). Qed.
-
-End Concrete.
-
 (* The derivative of an expression, by the rules above; the slopes of functions are found among the hypotheses. *)
 Ltac slope :=
   cbv beta;
@@ -195,7 +130,14 @@ Ltac not_zero :=
 
 Ltac split_conditions := repeat match goal with H : _ /\ _ |- _ => destruct H end.
 
-Ltac same := cbv beta; cbn [INR pow]; first [ring | field; repeat split; not_zero].
+(* Without cancelling: the inverse of a product is that of its factors, and what remains is a number like others. *)
+Ltac inverses_apart :=
+  rewrite ?Rinv_mult, ?Rinv_inv, ?Rinv_1;
+  repeat match goal with
+  | |- context [/ ?u] => lazymatch u with IZR _ => fail | _ => generalize (/ u); intro end
+  end.
+
+Ltac same := cbv beta; cbn [INR pow]; first [ring | solve [inverses_apart; field] | field; repeat split; not_zero].
 
 (* ---------------------------------------------- Part 2: finite sums ------------------------------------------- *)
 
@@ -275,6 +217,88 @@ Proof.
   intros A B g items. induction items as [|i items IH]; [reflexivity|].
   simpl. rewrite length_both, IH. reflexivity.
 Qed.
+
+(* Lists without repetition. *)
+Lemma NoDup_both : forall A (one other : list A),
+  NoDup one -> NoDup other -> (forall i, In i one -> ~ In i other) -> NoDup (one ++ other).
+Proof.
+  intros A one other U V Apart. induction U as [|i one N U IH]; [exact V|]. simpl. constructor.
+  - intros I. apply in_app_or in I. destruct I as [I|I]; [contradiction|exact (Apart i (or_introl eq_refl) I)].
+  - apply IH. intros j J. apply Apart. right. exact J.
+Qed.
+
+Lemma NoDup_map : forall A B (f : A -> B) items, (forall i j, f i = f j -> i = j) -> NoDup items -> NoDup (map f items).
+Proof.
+  intros A B f items Same U. induction U as [|i items N U IH]; [constructor|]. simpl. constructor; [|exact IH].
+  intros I. apply in_map_iff in I. destruct I as [j [E J]]. apply Same in E. subst j. contradiction.
+Qed.
+
+Lemma NoDup_flat : forall A B (f : A -> list B) items, NoDup items -> (forall i, In i items -> NoDup (f i)) ->
+  (forall i j b, In i items -> In j items -> In b (f i) -> In b (f j) -> i = j) -> NoDup (flat_map f items).
+Proof.
+  intros A B f items U Each Apart. induction U as [|i items N U IH]; [constructor|]. simpl. apply NoDup_both.
+  - apply Each. left. reflexivity.
+  - apply IH; [intros j J; apply Each; right; exact J|].
+    intros j k b J K. apply Apart; right; assumption.
+  - intros b I J. apply in_flat_map in J. destruct J as [j [J K]].
+    assert (E : i = j) by (apply (Apart i j b); [left; reflexivity|right; exact J|exact I|exact K]).
+    subst j. contradiction.
+Qed.
+
+(* The sum of n numbers, for counting. *)
+Definition tally (n : nat) (f : nat -> nat) : nat := list_sum (map f (seq 0 n)).
+
+Lemma tally_ext : forall n f g, (forall i, f i = g i) -> tally n f = tally n g.
+Proof. intros n f g E. unfold tally. f_equal. apply map_ext. exact E. Qed.
+
+Lemma tally_plus : forall n f g, tally n (fun i => f i + g i)%nat = (tally n f + tally n g)%nat.
+Proof.
+  intros n f g. unfold tally. induction (seq 0 n) as [|i items IH]; [reflexivity|].
+  cbn [map list_sum fold_right] in *. unfold list_sum in IH. lia.
+Qed.
+
+Lemma tally_const : forall n c, tally n (fun _ => c) = (n * c)%nat.
+Proof.
+  intros n c. unfold tally. rewrite <- (seq_length n 0) at 2.
+  induction (seq 0 n) as [|i items IH]; [reflexivity|]. cbn [map list_sum fold_right length] in *.
+  unfold list_sum in IH. lia.
+Qed.
+
+Lemma tally_one : forall n r, (r < n)%nat -> tally n (fun i => if (i =? r)%nat then 1 else 0)%nat = 1%nat.
+Proof.
+  assert (Z : forall n r, (n <= r)%nat -> tally n (fun i => if (i =? r)%nat then 1 else 0)%nat = 0%nat).
+  { intros n r L. induction n as [|n IH]; [reflexivity|]. unfold tally in *.
+    rewrite seq_S, map_app, list_sum_app, IH by lia. cbn. destruct (Nat.eqb_spec n r); lia. }
+  intros n r L. induction n as [|n IH]; [lia|].
+  unfold tally in *. rewrite seq_S, map_app, list_sum_app. cbn. destruct (Nat.eqb_spec n r) as [E|E].
+  - subst r. rewrite Z by lia. reflexivity.
+  - rewrite IH by lia. reflexivity.
+Qed.
+
+(* The sum of f over a list of rows. *)
+Definition through {A : Type} (f : nat -> A -> nat) (rows : list (A * nat)) : nat :=
+  list_sum (map (fun row => let (M, k) := (row : A * nat) in f k M) rows).
+
+Lemma through_nil : forall A (f : nat -> A -> nat), through f [] = 0%nat.
+Proof. reflexivity. Qed.
+
+Lemma through_cons : forall A (f : nat -> A -> nat) M k rows, through f ((M, k) :: rows) = (f k M + through f rows)%nat.
+Proof. reflexivity. Qed.
+
+Lemma through_app : forall A (f : nat -> A -> nat) one other,
+  through f (one ++ other) = (through f one + through f other)%nat.
+Proof. intros A f one other. unfold through. rewrite map_app. apply list_sum_app. Qed.
+
+Lemma through_map : forall A (f : nat -> A -> nat) (M : nat -> A) k n,
+  through f (map (fun j => (M j, k)) (seq 0 n)) = tally n (fun j => f k (M j)).
+Proof. intros A f M k n. unfold through, tally. rewrite map_map. reflexivity. Qed.
+
+(* What a number of paths is, in the place of the expression that a definition gives for it. *)
+Ltac counted C :=
+  lazymatch goal with
+  | |- (let v := _ in @?rest v) = _ =>
+      lazymatch type of C with ?c = _ => transitivity (rest c); [exact (f_equal rest (eq_sym C)) | cbv beta] end
+  end.
 
 (* If there are a t + b of something at step t, this is their number up to step T. *)
 Lemma sum_of_affine : forall (f : nat -> nat) a b, (forall t, f (S t) = a * S t + b)%nat ->
@@ -526,6 +550,17 @@ Ltac in_components I :=
   | _ = _ => first [discriminate I | injection I; intros; subst]
   end.
 
+(* That no row stands in a list twice. *)
+Ltac no_row_twice :=
+  lazymatch goal with
+  | |- NoDup (_ ++ _) =>
+      let M := fresh "M" in let k := fresh "k" in let I := fresh "I" in let J := fresh "J" in
+      apply NoDup_both; [no_row_twice | no_row_twice | intros [M k] I J; in_components I; in_components J]
+  | |- NoDup (map _ _) => apply NoDup_map; [intros; congruence | apply seq_NoDup]
+  | |- NoDup (_ :: _) => constructor; [intros I; simpl in I; intuition discriminate | no_row_twice]
+  | |- NoDup [] => constructor
+  end.
+
 (* Which row it is that stands in a list of rows; each is tried. *)
 Ltac in_rows I :=
   simpl in I;
@@ -617,15 +652,39 @@ Proof.
   apply walks_enough. exact (longest_row t N M k I K).
 Qed.
 
+(* The number of paths from N, k steps back from step t; before step 1 there is none. *)
+Definition number (t k : nat) (N : name) : nat := if k <? t then length (paths (t - k) N) else 0%nat.
+
+Lemma number_step : forall t k N, number (S t) (S k) N = number t k N.
+Proof. reflexivity. Qed.
+
 Lemma paths_length : forall t N,
   length (paths t N) =
-  ((if enters t N then 1 else 0) +
-   list_sum (map
-     (fun row => let (M, k) := (row : name * nat) in if k <? t then length (paths (t - k) M) else 0) (rows N)))%nat.
+  ((if enters t N then 1 else 0) + through (number t) (rows N))%nat.
 Proof.
   intros t N. rewrite paths_split, length_both, length_flat.
-  f_equal; [destruct (enters t N); reflexivity|]. f_equal. apply map_ext. intros [M k].
-  destruct (k <? t); [apply map_length|reflexivity].
+  f_equal; [destruct (enters t N); reflexivity|]. unfold through. f_equal. apply map_ext. intros [M k].
+  unfold number. destruct (k <? t); [apply map_length|reflexivity].
+Qed.
+
+(* The list has every path: what begins at N, goes on by rows and ends where the goal is mentioned. *)
+Inductive is_path : nat -> name -> path -> Prop :=
+| ends t N : enters t N = true -> is_path t N [(N, t)]
+| passes_on t N M k p : In (M, k) (rows N) -> (k < t)%nat -> is_path (t - k) M p -> is_path t N ((N, t) :: p).
+
+Theorem paths_complete : forall t N p, In p (paths t N) <-> is_path t N p.
+Proof.
+  intros t N p. split.
+  - unfold paths. generalize (S (longest t N)) as n. intros n. revert t N p.
+    induction n as [|n IH]; intros t N p I; [contradiction|].
+    simpl in I. apply in_app_or in I. destruct I as [I|I].
+    + destruct (enters t N) eqn:E; [|contradiction]. destruct I as [I|[]]. subst p. exact (ends t N E).
+    + apply in_flat_map in I. destruct I as [[M k] [R I]]. destruct (Nat.ltb_spec k t) as [K|K]; [|contradiction].
+      apply in_map_iff in I. destruct I as [q [E Q]]. subst p. exact (passes_on t N M k q R K (IH _ _ _ Q)).
+  - intros P. induction P as [t N E|t N M k p R K P IH]; rewrite paths_split; apply in_or_app.
+    + left. rewrite E. left. reflexivity.
+    + right. apply in_flat_map. exists (M, k). split; [exact R|].
+      destruct (Nat.ltb_spec k t) as [_|B]; [apply in_map; exact IH | lia].
 Qed.
 
 (* The first quantity of a path is the one that it starts from. *)
@@ -635,6 +694,25 @@ Proof.
   - destruct (enters t N); [|contradiction]. destruct I as [I|[]]. exists []. symmetry. exact I.
   - apply in_flat_map in I. destruct I as [[M k] [_ I]]. destruct (k <? t); [|contradiction].
     apply in_map_iff in I. destruct I as [q [E _]]. exists q. symmetry. exact E.
+Qed.
+
+(* If no equation has a row twice, no path is listed twice. *)
+Theorem paths_once : (forall N, NoDup (rows N)) -> forall t N, NoDup (paths t N).
+Proof.
+  intros Once t N. unfold paths. generalize (S (longest t N)) as n. intros n. revert t N.
+  induction n as [|n IH]; intros t N; [constructor|]. simpl walks. apply NoDup_both.
+  - destruct (enters t N); repeat constructor. intros [].
+  - apply NoDup_flat; [exact (Once N)| |].
+    + intros [M k] _. destruct (k <? t); [|constructor].
+      apply NoDup_map; [intros p q E; inversion E; reflexivity|apply IH].
+    + intros [M k] [M' k'] p _ _ I J. destruct (Nat.ltb_spec k t) as [K|K]; [|contradiction].
+      destruct (Nat.ltb_spec k' t) as [K'|K']; [|contradiction].
+      apply in_map_iff in I. destruct I as [q [E Q]]. apply in_map_iff in J. destruct J as [q' [E' Q']].
+      destruct (paths_start _ _ _ _ Q) as [rest F]. destruct (paths_start _ _ _ _ Q') as [rest' F'].
+      subst p q q'. injection E' as E1 E2 _. subst M'. f_equal. lia.
+  - intros p I J. apply in_flat_map in J. destruct J as [[M k] [_ J]]. destruct (k <? t); [|contradiction].
+    apply in_map_iff in J. destruct J as [q [E Q]]. destruct (paths_start _ _ _ _ Q) as [rest F].
+    destruct (enters t N); [|contradiction]. destruct I as [I|[]]. congruence.
 Qed.
 
 (* The sum of all products from N at step t. *)
@@ -703,6 +781,20 @@ Proof.
   intros t I. apply paths_are_the_derivative; [exact proper_loss|exact (steps_range t I)].
 Qed.
 
+Theorem loss_paths_complete : forall p, In p loss_paths <-> exists t, In t steps /\ is_path t loss p.
+Proof.
+  intros p. unfold loss_paths. rewrite in_flat_map. split; intros [t [I P]]; exists t; split; try exact I.
+  - apply paths_complete. exact P.
+  - apply paths_complete. exact P.
+Qed.
+
+Theorem loss_paths_once : (forall N, NoDup (rows N)) -> NoDup steps -> NoDup loss_paths.
+Proof.
+  intros Once U. apply NoDup_flat; [exact U|intros t _; apply paths_once; exact Once|].
+  intros t s p _ _ I J. destruct (paths_start _ _ _ _ I) as [rest E]. destruct (paths_start _ _ _ _ J) as [rest' E'].
+  subst p. injection E' as E' _. exact E'.
+Qed.
+
 (* --------------------------------------------- Part 6: the adjoint recursion ---------------------------------- *)
 
 (* The rows once more, read from their other end: (N, k) is a head of M where (M, k) is a row of N. *)
@@ -718,7 +810,7 @@ Hypothesis steps_once : NoDup steps.
 
 Definition seed (t : nat) (M : name) : R := if is_loss M then (if existsb (Nat.eqb t) steps then 1 else 0) else 0.
 
-(* The derivative of L by M at step t: its own share in L, and what every head of M up to step T passes back. *)
+(* The adjoint of M at step t: its own share in L, and what every head of M up to step T passes back. *)
 Fixpoint pass_back (length t : nat) (M : name) : R :=
   match length with
   | O => 0
@@ -834,6 +926,8 @@ Qed.
 End Paths.
 
 Arguments paths {name}.
+Arguments number {name}.
+Arguments is_path {name}.
 Arguments loss_paths {name}.
 Arguments product {name}.
 Arguments along {name}.

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from rnn_symbolic.certificate.components import ComponentEquation, ComponentRow, Kind
+from rnn_symbolic.certificate.counting import all_paths, recursion
 from rnn_symbolic.certificate.goals import Goal
+from rnn_symbolic.certificate.vector_counting import vector_ways
 from rnn_symbolic.certificate.vector_network import VectorNetwork
 from rnn_symbolic.errors import InputError
 from rnn_symbolic.expressions import Quantity
@@ -88,6 +90,7 @@ class VectorGoal(Goal):
             for name in network.fields
         )
         enters = entry = ""
+        otherwise = self.otherwise((step,) for _, _, step in self.enters_rows)
         for e, row, step in self.enters_rows:
             when = "_" if step is None else f"{step}%nat"
             here = "(i =? r)%nat" if row.kind in (Kind.SAME, Kind.ROW) else "true"
@@ -127,9 +130,9 @@ class VectorGoal(Goal):
                 "",
                 f"(* Where the equations mention {self.name}{self.place}, and their immediate partial by it. *)",
                 f"Definition enters{self.bound} (t : nat) (N : name) : bool :=",
-                f"  match N, t with\n{enters}  | _, _ => false\n  end.",
+                f"  match N, t with\n{enters}{otherwise.format('false')}  end.",
                 f"Definition entry (p : point){self.bound} (t : nat) (N : name) : R :=",
-                f"  match N, t with\n{entry}  | _, _ => 0\n  end.",
+                f"  match N, t with\n{entry}{otherwise.format('0')}  end.",
                 "",
                 "(* The derivatives of the initial states. *)",
                 f"Definition before{self.bound} (k : nat) (N : name) : R :=",
@@ -185,14 +188,15 @@ class VectorGoal(Goal):
         premises = [proof for _, _, proof in tails]
         if e.conditions:
             asked = [w for w in network.equations if w.conditions]
-            names = " & ".join(f"Ok_{w.name}" for w in asked)
+            names = " & ".join(network.names.made("Ok", w.name) for w in asked)
             one = (
                 f"assert ({names} := Reg (S t) Range)"
                 if len(asked) == 1
                 else f"destruct (Reg (S t) Range) as ({names})"
             )
             lines.append(f"  {one}.")
-            premises.append(f"ltac:(cbv beta; rewrite with_same; exact (Ok_{e.name}{' i Here' if e.index else ''}))")
+            holds = network.names.made("Ok", e.name) + (" i Here" if e.index else "")
+            premises.append(f"ltac:(cbv beta; rewrite with_same; exact ({holds}))")
         lines.append("  eapply dlim_eq.")
         lines.append(f"  - refine ({e.made('table')} {' '.join(arguments)}")
         lines.append(f"      {self.at}{e.index}\n      " + "\n      ".join(f"({x})" for x in premises) + ").")
@@ -278,10 +282,12 @@ class VectorGoal(Goal):
             f"    (fun t In_t => steps_range T t In_t{has})).",
             "Qed.",
             "",
-            "(* The same for every quantity of every step. *)",
-            f"Definition paths_of{self.bound} (t : nat) (N : name) : list (path name) :=",
-            f"  paths rows (enters{place}) depth height t N.",
+            *recursion(place, self.bound),
+            vector_ways(self).text(),
             "",
+            all_paths(self),
+            "",
+            "(* The same for every quantity of every step. *)",
             f"Theorem every_quantity : forall (p : point){self.bound} (T t : nat) (N : name), {self.asked}",
             "  proper N -> (1 <= t <= T)%nat ->",
             f"  derivable_pt_lim (fun z => value {moved} t N) {self.at}",
@@ -293,17 +299,7 @@ class VectorGoal(Goal):
             f"    (fun t N D => local p{place} T t N D{given}) t N Here Range).",
             "Qed.",
             "",
-            "(* The number of paths: a recursion over the rows. *)",
-            f"Theorem path_recursion : forall{place} t N,",
-            f"  length (paths_of{place} t N) = ((if enters{place} t N then 1 else 0) + list_sum (map (fun row =>",
-            f"    let (M, k) := (row : name * nat) in if k <? t then length (paths_of{place} (t - k) M) else 0)"
-            " (rows N)))%nat.",
-            "Proof.",
-            f"  intros{place} t N.",
-            f"  exact (paths_length name rows (enters{place}) depth height depth_height depth_rows t N).",
-            "Qed.",
-            "",
-            "(* The derivative of L by the quantity M at step t, by recursion backwards through time. *)",
+            "(* The adjoint of M at step t: its share in L, and what its heads pass back by their rows. *)",
             "Definition adjoint_of (p : point) (T t : nat) (M : name) : R :=",
             "  adjoint (weight p) depth height T (steps T) heads is_loss t M.",
             "",

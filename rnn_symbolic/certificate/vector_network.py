@@ -34,7 +34,10 @@ class VectorNetwork(Network):
         )
         for e in found[:-1]:
             if not e.index:
-                raise NotDerivable(f"{e.name} is a number beside vectors, which has no certificate in matrix form yet")
+                raise NotDerivable(
+                    f"{e.name} is a number beside vectors, which has no certificate in matrix form yet; use the scalar "
+                    f"form"
+                )
         return found
 
     @cached_property
@@ -47,6 +50,11 @@ class VectorNetwork(Network):
         numbers = {name: TYPES[len(self.shapes[name])] for name in self.model.cell.parameters}
         numbers |= {str(q): TYPES[len(self.shapes[q.name])] for q in self.model.initial_states}
         return numbers | {name: TYPES[2] for name in ("x", "d") if self._mentions(name)}
+
+    @property
+    def abstract_types(self) -> dict[str, str]:
+        loss = {"ell": "nat -> (nat -> R) -> R", "ell'": "nat -> (nat -> R) -> nat -> R"}
+        return {name: loss.get(name, kind) for name, kind in super().abstract_types.items()}
 
     def size_of(self, e: ComponentEquation) -> str:
         """How many components the quantity has."""
