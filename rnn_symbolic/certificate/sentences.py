@@ -22,7 +22,7 @@ HYPOTHESES = frozenset({"Hypotheses", "Hypothesis", "Variable", "Variables"})
 
 SCOPES = frozenset({"R_scope", "list_scope", "nat_scope"})
 
-EXACT = frozenset({"Proof", "Qed", "Defined", "Import ListNotations", "Set Primitive Projections"})
+EXACT = frozenset({"Proof", "Qed", "Defined", "Unshelve", "Import ListNotations", "Set Primitive Projections"})
 """Sentences that are allowed as they stand."""
 
 LEAD = re.compile(r"(?:\s|[-+*{}]|[0-9]+\s*:\s*(?=\{))*")
