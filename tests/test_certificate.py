@@ -57,7 +57,7 @@ def accepted(model: Model, goal: str, concrete: bool = False) -> CertificateChec
     assert found.accepted, f"{model} {goal}: {found}"
     assert set(found.assumptions) == set(ALLOWED)
     assert set(NAMED) < set(found.theorems)
-    assert seconds < SECONDS, f"{model} {goal} took {seconds:.1f} s"
+    assert concrete or seconds < SECONDS, f"{model} {goal} took {seconds:.1f} s"  # a second question costs more
     return found
 
 
@@ -84,7 +84,13 @@ def compiled(text: str, library: Path) -> str:
     )  # fmt: skip
     seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
     assert seconds < SECONDS - THEORY_SECONDS, f"{seconds:.1f} s without the general part"
-    return run.stderr if run.returncode else ""
+    if not run.returncode:
+        return ""
+    line = re.search(r"line (\d+)", run.stderr)
+    assert line is not None
+    before_it = "\n".join(path.read_text().splitlines()[: int(line[1])])
+    stated = re.findall(r"^(?:Lemma|Theorem) ([\w']+)", before_it, re.MULTILINE)
+    return f"in {stated[-1]}: {run.stderr}"
 
 
 def goals(model: Model) -> list[str]:
@@ -176,7 +182,7 @@ def test_every_other_goal_of_every_built_in_cell(library: Path, form: str, cell:
 
 def test_a_spoiled_file_is_refused_with_the_general_part_compiled_too(library: Path) -> None:
     text = coq_certificate("elman", "W_h").text
-    assert "Error" in compiled(text.replace("= T * (T + 1))%nat", "= T * (T - 1))%nat"), library)
+    assert compiled(text.replace("= T * (T + 1))%nat", "= T * (T - 1))%nat"), library).startswith("in path_count: ")
 
 
 @pytest.mark.slow
@@ -239,6 +245,8 @@ TAKEN = [  # names near those of the generated text, an equation that mentions t
     ("h = W * h[t-1] + x\ny = h / (h ** 2 + 1) / (h - 3) * (h / 5)", "W"),
     ("h = W * h[t-1] + x\ny = (1 + h ** 0.5) ** -1", "W"),
     ("h = W * h[t-1] + x\ny = (h * h + W) ** -2 * (h - x) ** 1.5", "W"),
+    ("h = (W * h[t-1] + x + 1) ** 8 / (W * h[t-1] ** 2 + x + 2) ** 7 + 1 / (1 + 1 / (1 + 1 / (1 + h[t-1])))\ny = h", "W"),  # noqa: E501
+    ("h = W * h[t-1] + x\ny = " + " + ".join(f"sin({i} * h)" for i in range(1, 40)), "W"),
 ]  # fmt: skip
 
 
@@ -571,12 +579,13 @@ def test_an_entry_that_is_not_the_derivative_is_refused(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", ["elman", "gru", "lag2"])
-def test_every_spoiled_entry_is_refused(coq: None, cell: str) -> None:
+def test_every_spoiled_entry_is_refused(library: Path, cell: str) -> None:
     model = unroll(cell)
     for edge in model.table:
         for change in (twice, negative, other):
-            found = verdict(coq_certificate(spoiled_table(model, edge.head.name, edge.tail, change)).text)
-            assert not found.accepted and re.match(rf"in {edge.head.name}_?_table", found.failure), (edge, change)
+            text = coq_certificate(spoiled_table(model, edge.head.name, edge.tail, change)).text
+            found = compiled(text, library)
+            assert re.match(rf"in {edge.head.name}_?_table: .*Error", found, re.DOTALL), (edge, change)
 
 
 def without_a_row(text: str) -> str:
