@@ -6,6 +6,7 @@ a rational instance where these three are not the derivative of L: σ(z) = z², 
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 from rnn_symbolic.cells import load_cell
@@ -67,12 +68,15 @@ def spelled_out(goal: Goal) -> str:
 
 def _claim(goal: Goal, paths: list[tuple[Node, ...]], general: str, proof: str, reg: str) -> str:
     """The sum of the products, and its proof: Coq lists the paths and finds these products."""
-    shown, exact = [], []
+    shown, exact, long = [], [], set[str]()
     for path in paths:
         factors = _factors(goal, path)
         route = " -> ".join(f"{goal.network.quantities[name].name}_{t}" for name, t in path)
         shown.append(f"(* {route} -> {goal.name} *)\n     {' * '.join(f for f in factors if f != '1') or '1'}")
+        long.update(factor for factor in factors if re.search(r"[-+/^]", factor))
         exact.append(" * (".join(factors) + ")" * (len(factors) - 1))
+    # long factors become variables, so that `ring` need not multiply them out
+    by_length = sorted(long, key=lambda factor: (-len(factor), factor))
     return "\n".join(
         [
             "    (" + " +\n     ".join(shown) + ").",
@@ -81,7 +85,8 @@ def _claim(goal: Goal, paths: list[tuple[Node, ...]], general: str, proof: str, 
             "  transitivity (sum [",
             "    " + ";\n    ".join(exact) + "]).",
             "  - reflexivity.",
-            "  - cbn [sum]; ring.",
+            # a long factor is a number here; `ring` need not know which
+            f"  - cbn [sum]. {''.join(f'generalize ({factor}); intro. ' for factor in by_length)}ring.",
             "Qed.",
             "",
         ]

@@ -115,13 +115,12 @@ class Ways:
         loss = self.called(self.quantities[-1].name)
         new = [self.called(q.name, lag - 1) for q, lag in self.kept]
         state = ", ".join([*kept, "ways_L"])
-        pattern = f"'({state})" if kept else state
         kind = " * ".join(["nat"] * (len(kept) + 1))
         what = "from each component, added up" if any(q.size for q in self.quantities) else "from each quantity"
         return [
             f"(* The numbers of paths at step t, {what}, by those of the steps before; the last is that from L. *)",
-            f"Definition next_ways (t : nat) (before_t : {kind}) : {kind} :=",
-            f"  let {pattern} := before_t in",
+            f"Definition next_ways (t : nat) ({'before_t' if kept else state} : {kind}) : {kind} :=",
+            *([f"  let '({state}) := before_t in"] if kept else []),
             *(f"  let {self.called(q.name)} := ({self._sum(q, 't', naming)})%nat in" for q in self.quantities),
             f"  ({', '.join([*new, loss if self.last else f'ways_L + {loss}'])})%nat.",
             "",
