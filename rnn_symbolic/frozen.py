@@ -6,7 +6,7 @@ To write these three for a class takes longer than everything else about it, and
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, TypeVar, dataclass_transform
 
@@ -15,7 +15,7 @@ C = TypeVar("C", bound=type)
 
 @dataclass_transform(frozen_default=True)
 def frozen(cls: C) -> C:
-    """A dataclass that is frozen and has slots; equal to another of its class when all fields are.
+    """A dataclass that is frozen and has slots; equal to another of its class when all compared fields are.
 
     >>> @frozen
     ... class Step:
@@ -29,12 +29,14 @@ def frozen(cls: C) -> C:
         if name not in cls.__dict__:
             setattr(cls, name, method)
     made: Any = dataclass(frozen=True, slots=True, eq=False, repr=False)(cls)
-    made._values = attrgetter(*made.__match_args__) if made.__match_args__ else staticmethod(_nothing)
+    compared = [field for field in fields(made) if field.compare]
+    made._compared = _getter([field.name for field in compared])
+    made._hashed = _getter([field.name for field in compared if field.hash is not False])
     return made  # type: ignore[no-any-return]
 
 
-def _nothing(record: object) -> tuple[()]:
-    return ()
+def _getter(names: list[str]) -> Any:
+    return attrgetter(*names) if names else staticmethod(lambda record: ())
 
 
 def _equal(self: Any, other: Any) -> Any:
@@ -42,14 +44,14 @@ def _equal(self: Any, other: Any) -> Any:
         return True
     if other.__class__ is not self.__class__:
         return NotImplemented
-    values = self._values
+    values = self._compared
     return values(self) == values(other)
 
 
 def _hash(self: Any) -> int:
-    return hash(self._values(self))
+    return hash(self._hashed(self))
 
 
 def _repr(self: Any) -> str:
-    fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__match_args__)
-    return f"{self.__class__.__qualname__}({fields})"
+    shown = ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in fields(self) if field.repr)
+    return f"{self.__class__.__qualname__}({shown})"

@@ -414,11 +414,20 @@ def test_a_hang_is_ended_with_its_children(fake: Path, body: str, monkeypatch: p
     assert ended(fake / "pids") and os.listdir(fake / "tmp") == []
 
 
+START = """\
+import runpy, signal, sys
+number = int(sys.argv.pop(1))
+signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+runpy.run_module("rnn_symbolic", run_name="__main__")
+"""
+"""The command with a signal heard that nohup, or a job in the background, ignores."""
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_leaves_nothing_behind(fake: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIDS", str(fake / "pids"))
     coqc(fake, HANGS)
-    command = [sys.executable, "-m", "rnn_symbolic", "prove", "--check"]
+    command = [sys.executable, "-c", START, str(int(number)), "prove", "--check"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=fake)
     wait_for(fake / "pids")

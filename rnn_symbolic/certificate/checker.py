@@ -14,12 +14,12 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnn_symbolic.certificate.sentences import Statement, sentences_of, statements_of, theorems_of, without_comments
 from rnn_symbolic.errors import InputError
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.processes import Ended, run_program, temporary_folder
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ HOW_TO_GET_COQ = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CertificateCheck:
     """What Coq said about a certificate; ``failure`` says where it stopped, or what is assumed too much.
 
@@ -154,7 +154,7 @@ def _too_much(theorem: str, axioms: Iterable[str], allowed: tuple[str, ...]) -> 
     return f"{theorem} assumes {', '.join(names)}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Coq:
     """Coq's compiler, the text it is given, and when it has to be done."""
 

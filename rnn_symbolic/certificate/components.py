@@ -30,6 +30,7 @@ from rnn_symbolic.expressions import (
     Transpose,
     children,
 )
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.jacobians import Names, shape_of
 from rnn_symbolic.table import Edge, Product
 
@@ -47,7 +48,7 @@ TYPES = ("R", "nat -> R", "nat -> nat -> R")
 """The type of a number, a vector, a matrix."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ComponentWriter(Writer):
     """Writes the component ``index`` of expressions in vectors; ``names`` holds the shapes."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from rnn_symbolic.cells import Cell
 from rnn_symbolic.certificate.checker import theorems_of
@@ -17,10 +16,11 @@ from rnn_symbolic.certificate.vector_counting import small_numbers
 from rnn_symbolic.certificate.vector_goals import VectorGoal
 from rnn_symbolic.certificate.vector_network import VectorNetwork
 from rnn_symbolic.errors import InputError
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.model import Model, unroll
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Certificate:
     """A file for Coq: its text, and the theorem that it is about."""
 

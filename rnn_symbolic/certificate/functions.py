@@ -8,10 +8,10 @@ logarithm on the excluded middle): so the last line of a certificate, which puts
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 
 from rnn_symbolic.expressions import Call, Expression, Power, quantities, walk
+from rnn_symbolic.frozen import frozen
 
 PRIME = "'"
 
@@ -27,7 +27,7 @@ def coq_number(value: Fraction) -> str:
     return f"({value.numerator} / {value.denominator})"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CoqFunction:
     """A function, what its derivative at z is, and Coq's own function with a proof of that."""
 

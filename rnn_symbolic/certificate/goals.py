@@ -15,10 +15,11 @@ from rnn_symbolic.certificate.equations import WrittenEquation
 from rnn_symbolic.certificate.network import Network
 from rnn_symbolic.errors import InputError, NotDerivable
 from rnn_symbolic.expressions import Quantity
+from rnn_symbolic.frozen import frozen
 from rnn_symbolic.table import Edge
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tail:
     """What an equation reads, as a function s ↦ … of the goal; a proof that it has the derivative ``rate``."""
 

@@ -7,9 +7,9 @@ load programs, switch checks off or change what a later sentence means. The list
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from rnn_symbolic.errors import InputError
+from rnn_symbolic.frozen import frozen
 
 LIBRARY = frozenset({"Arith", "Classical", "FunctionalExtensionality", "Lia", "List", "Lra", "Psatz", "Reals"})
 """The modules of Coq's standard library that a certificate may require."""
@@ -31,7 +31,7 @@ LEAD = re.compile(r"(?:\s|[-+*{}]|[0-9]+\s*:\s*(?=\{))*")
 NAME = r"[A-Za-z_][A-Za-z0-9_']*"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sentence:
     """What stands between two full stops, its comments, bullets and braces left out; ``line`` is where it begins."""
 
@@ -51,7 +51,7 @@ class Sentence:
         return words[1] if words else ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Statement:
     """A named sentence; ``path`` is the name with those of the modules around it."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from importlib.resources import files
@@ -28,6 +27,7 @@ from rnn_symbolic.expressions import (
     StepLoss,
     multiply,
 )
+from rnn_symbolic.frozen import frozen
 
 # Keywords of Coq 8 and 9; the names of its library that our text uses; the bound variables of our text.
 WORDS = frozenset(
@@ -99,7 +99,7 @@ ATOM, POWER, PRODUCT, SUM = 4, 3, 2, 1
 """How tightly a term binds: an atom, u ^ 2, u * v, u + v. An application binds like a power's base."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Writer:
     """Writes expressions as terms; ``name`` says what each quantity is called, ``step`` what the t of ℓ_t is.
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rnn_symbolic.certificate.terms import CoqNames
+from rnn_symbolic.frozen import frozen
 
 MAX_NUMBER = 3_000
 """The greatest number that is written out for small T: Coq counts in ones."""
 MAX_STEPS = 6
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Passed:
     """What the equation of a quantity adds to its number of paths: that of ``tail``, ``lag`` steps before."""
 
@@ -27,7 +28,7 @@ class Passed:
     every: bool = False  # every component with every component
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Counted:
     """A quantity, by its constructor: where it mentions the goal, what it passes on to, how many components it has.
 
