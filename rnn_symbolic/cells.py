@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-from pathlib import Path
 
 from rnn_symbolic.builtin_cells import BUILT_IN
 from rnn_symbolic.equations import Equation, read_cell_text
@@ -101,7 +100,7 @@ def load_cell(source: str | os.PathLike[str] | Cell) -> Cell:
         raise InputError(f"{source!r} is no cell; give a built-in's name, a file, or the equations as text")
     path = os.fspath(source)
     # the name becomes part of documents: nothing that LaTeX or a terminal would take for more than a name
-    name = re.sub(r"[^\w .,+()-]", "_", Path(path).stem)
+    name = re.sub(r"[^\w .,+()-]", "_", os.path.splitext(os.path.basename(path))[0])
     try:
         return parse_cell(_read_file(path), name)
     except CellError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 class InputError(ValueError):
@@ -47,5 +46,7 @@ def suggest(given: str, known: Iterable[str]) -> str:
     >>> suggest("banana", ["W_x", "W_h"])
     ''
     """
+    from difflib import get_close_matches  # only where something is wrong
+
     near = get_close_matches(given, list(known), n=1, cutoff=0.6)
     return f" Did you mean {near[0]!r}?" if near else ""

