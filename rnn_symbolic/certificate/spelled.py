@@ -79,7 +79,7 @@ def _claim(goal: Goal, paths: list[tuple[Node, ...]], general: str, proof: str, 
     by_length = sorted(long, key=lambda factor: (-len(factor), factor))
     return "\n".join(
         [
-            "    (" + " +\n     ".join(shown) + ").",
+            "    (" + (" +\n     ".join(shown) or "0") + ").",
             "Proof.",
             f"  intros p{reg}. apply dlim_eq with ({general}); [exact ({proof})|].",
             "  transitivity (sum [",
