@@ -34,7 +34,8 @@ def about_bound(theorem: Theorem, proof: Proof, words: ProofProse) -> Iterator[s
     if proof.chain.single and not commutes(proof.model):
         yield words.texts["remark-bound-determinant"].replace("<jacobian>", latex(proof.chain.jacobian()))
     if q is not None and can_be_small(q):
-        yield words.texts["remark-bound-terms"]
+        if proof.goal.step is None or proof.model.losses != "last":  # else its one term has a lag of its own
+            yield words.texts["remark-bound-terms"]
         yield from _saturation(q, proof, words)
 
 

@@ -103,8 +103,10 @@ def _q(theorem: Theorem, proof: Proof) -> str:
 
 def _about_gradient(theorem: Theorem, proof: Proof, words: ProofProse) -> Iterator[str]:
     lines = theorem.part(Piece.CELL).lines
-    if proof.goal.step is None and any(line.why is Why.COLLECT for line in lines) and any(
-        _is_slope(part) for line in lines for part in parts(line.after)
+    if (
+        proof.goal.step is None
+        and any(line.why is Why.COLLECT for line in lines)
+        and any(_is_slope(part) for line in lines for part in parts(line.after))
     ):
         yield words.texts["remark-gradient-collect"]
     elif proof.layout and lines and readable(proof.chain) and proof.chain.entries:
